@@ -1,0 +1,66 @@
+/**
+ * The machine's part of the VM block: what the main thread, the vCPU threads and the device thread tell each other
+ * without messages. Offsets are bytes from MACHINE_BLOCK_BASE.
+ *
+ *   0x0_0000  control words (doorbell, power)
+ *   0x0_0100  one acknowledgement word a console
+ *   0x0_1000  counters, VCPU_COUNTERS_SIZE apart
+ *   0x1_0000  input rings of the consoles that the host writes to, INPUT_RING_SIZE apart
+ */
+import { VM_BLOCK_BASE } from "./layout.js";
+
+export const MACHINE_BLOCK_BASE = VM_BLOCK_BASE + 0x7_0000;
+export const MACHINE_BLOCK_SIZE = 0x8_0000;
+
+/** Control words, i32 each, every access atomic. */
+export const CONTROL = {
+  /** Bumped and notified when the device thread has something to look at. Waited on by the device thread only. */
+  deviceDoorbell: 0x00,
+  /** Not 0: the device thread ends. */
+  deviceStop: 0x04,
+  /** vCPUs that neither wait for a start-up IPI nor halted with interrupts off. */
+  onlineVcpus: 0x08,
+} as const;
+
+/** hvc0 (shell), hvc1 (agent), then stdout and stderr of each exec slot. */
+export const CONSOLE_SHELL = 0;
+export const CONSOLE_AGENT = 1;
+export const EXEC_SLOT_COUNT = 3;
+export const CONSOLE_COUNT = 2 + 2 * EXEC_SLOT_COUNT;
+/** Console number of the standard output of exec slot `slot` (0..EXEC_SLOT_COUNT-1); its standard error is the next one. */
+export function slotConsole(slot: number): number {
+  return 2 + 2 * slot;
+}
+
+/**
+ * Free-running u32 count of output bytes of console n that the main thread is done with. The device thread stops
+ * taking bytes from the guest while more than OUTPUT_WINDOW are on their way.
+ */
+export const ACKNOWLEDGED_BASE = 0x100;
+export const OUTPUT_WINDOW = 0x10_0000;
+
+/** Counters of one vCPU's run loop, f64 each, written by that vCPU's thread only; readers may see an older value. */
+export const VCPU_COUNTERS_BASE = 0x1000;
+export const VCPU_COUNTERS_SIZE = 0x200;
+export const VCPU_COUNTER_EXITS = 0;
+/** Counters of VCPU_COUNTERS behind the exits by reason: nanoseconds halted, timers fired, refused MSRs, unclaimed ports, stray MMIO. */
+export const VCPU_COUNTER = {
+  haltedNs: 0x100,
+  timersFired: 0x110,
+  refusedMsrs: 0x118,
+  unclaimedPorts: 0x120,
+  unclaimedMmio: 0x128,
+} as const;
+
+/**
+ * Byte ring from the main thread to the device thread: u32 produced (written by main), u32 consumed (written by the device
+ * thread), both free running and atomic, then the data. One producer, one consumer.
+ */
+export const INPUT_RING_BASE = 0x1_0000;
+export const INPUT_RING_SIZE = 0x1_0000;
+export const INPUT_RING_COUNT = 2;
+export const RING_PRODUCED = 0;
+export const RING_CONSUMED = 4;
+export const RING_DATA = 64;
+/** Bytes a ring holds; a power of two. */
+export const RING_CAPACITY = 0x8000;

@@ -1,0 +1,267 @@
+/**
+ * Every offset of the host's shared memory, declared once.
+ *
+ * The WebAssembly half (src/cpu/interpreter) gets these numbers through the generated file
+ * `src/cpu/interpreter/generated/layout.ts`; the TypeScript half imports this module. All values are bytes
+ * unless the name says otherwise; all fields are little endian.
+ *
+ *   0x0000_0000  constants of the interpreter (its data segments)
+ *   0x0010_0000  host header
+ *   0x0011_0000  VM block: memslots, ports, counters, byte channels to the other threads
+ *   0x0020_0000  root of the nested page table (gfn -> pfn)
+ *   0x0030_0000  root of the address space (hva page -> pfn)
+ *   0x0040_0000  frame table
+ *   0x0140_0000  memory block table
+ *   0x0200_0000  vCPU areas, VCPU_AREA_STRIDE apart
+ *   0x1000_0000  the frames, in memory blocks
+ */
+
+export const PAGE_SHIFT = 12;
+export const PAGE_SIZE = 4096;
+
+/** Where the interpreter's constant data segments begin (asc --memoryBase). */
+export const CORE_DATA_BASE = 0x1000;
+/** Lock word for LOCKed accesses that no atomic instruction of the host can do: misaligned, over a page end, in a page with code. */
+export const SPLIT_LOCK_ADDRESS = 0x800;
+export const HOST_HEADER_BASE = 0x0010_0000;
+export const VM_BLOCK_BASE = 0x0011_0000;
+export const VM_BLOCK_SIZE = 0x000f_0000;
+export const NPT_ROOT_BASE = 0x0020_0000;
+export const HVA_ROOT_BASE = 0x0030_0000;
+export const FRAME_TABLE_BASE = 0x0040_0000;
+/** Bytes of one entry of the frame table. */
+export const FRAME_ENTRY_SIZE = 16;
+export const BLOCK_TABLE_BASE = 0x0140_0000;
+export const VCPU_AREA_BASE = 0x0200_0000;
+export const VCPU_AREA_STRIDE = 0x0180_0000;
+export const VCPU_COUNT_MAX = 8;
+/** Address of the first frame; its pfn is FRAMES_BASE >> PAGE_SHIFT. A pfn is always (address >> PAGE_SHIFT). */
+export const FRAMES_BASE = 0x1000_0000;
+/** Bytes of one memory block, the unit that is brought online and offline. */
+export const MEMORY_BLOCK_SIZE = 0x0100_0000;
+
+/**
+ * Nested page table: a root of NPT_ROOT_ENTRIES u32 words, each 0 or the byte address of a leaf frame; a leaf
+ * has 1024 u32 entries and covers 4 MiB of guest-physical space. Leaf entry: frame address in bits 31..12, flags below.
+ *
+ *   31                    12 11      5 4    3     2        1        0
+ *   +-----------------------+---------+----+-----+--------+--------+-------+
+ *   | frame address >> 12   | 0       |CODE|DIRTY|ACCESSED|WRITABLE|PRESENT|
+ *   +-----------------------+---------+----+-----+--------+--------+-------+
+ *
+ * CODE: some vCPU holds decoded instructions of this guest page, so no TLB may hold a write tag for it.
+ */
+export const NPT_ROOT_ENTRIES = 0x4_0000;
+export const NPT_LEAF_ENTRIES = 1024;
+export const NPT_PRESENT = 1;
+export const NPT_WRITABLE = 2;
+export const NPT_ACCESSED = 4;
+export const NPT_DIRTY = 8;
+export const NPT_CODE = 16;
+/** First guest-physical address that no NPT entry can describe (root entries * 4 MiB = 40 bits). */
+export const GUEST_PHYSICAL_BITS = 40;
+
+/** Parts of one vCPU area, offsets from its base. */
+export const VCPU_AREA = {
+  state: 0x0000,
+  /** Bounce buffer for accesses that cross a page or reach a page with decoded code. */
+  bounce: 0x2000,
+  /** Second bounce buffer, for read-modify-write. */
+  modifyBounce: 0x2400,
+  /** Scratch of the store functions. */
+  scratch: 0x2800,
+  /** Bytes of an instruction near the end of a page. */
+  fetch: 0x2c00,
+  /** Indices of TLB entries to clear at the next flush, TLB_LIST_MAX u32 each: user TLB; non-global ones of the kernel TLB. */
+  userTlbList: 0x4000,
+  kernelTlbList: 0x6000,
+  /** Static ops of the dispatcher. */
+  dispatchOps: 0x8000,
+  userTlb: 0x2_0000,
+  kernelTlb: 0x4_0000,
+  userPcCache: 0x8_0000,
+  kernelPcCache: 0xc_0000,
+  traceHash: 0x10_0000,
+  codePageHash: 0x14_0000,
+  codePages: 0x15_0000,
+  codePagesEnd: 0x20_0000,
+  traces: 0x20_0000,
+  tracesEnd: 0x180_0000,
+} as const;
+
+/** Entries of each of the two TLBs (one for CPL 3, one for CPL 0 to 2). */
+export const TLB_ENTRIES = 4096;
+export const TLB_LIST_MAX = 2048;
+/**
+ * TLB entry, 32 bytes: tagRead u64, tagWrite u64, tagExecute u64 (gva of the page; anything with low bits set never
+ * matches), addend u32 (frame address minus low 32 bits of the gva page), gfn u32 with TLB_GLOBAL in bit 31.
+ */
+export const TLB_GLOBAL = 0x8000_0000;
+export const TLB_ENTRY_SIZE = 32;
+export const TLB_TAG_READ = 0;
+export const TLB_TAG_WRITE = 8;
+export const TLB_TAG_EXECUTE = 16;
+export const TLB_ADDEND = 24;
+export const TLB_GFN = 28;
+export const PC_CACHE_ENTRIES = 16384;
+/** PC cache entry, 16 bytes: rip u64, key u32 (mode and epoch), trace u32. */
+export const PC_CACHE_ENTRY_SIZE = 16;
+
+/** Segment register slots, in the order of the instruction encoding, then LDTR and TR. 32 bytes each. */
+export const SEGMENT_ES = 0;
+export const SEGMENT_CS = 1;
+export const SEGMENT_SS = 2;
+export const SEGMENT_DS = 3;
+export const SEGMENT_FS = 4;
+export const SEGMENT_GS = 5;
+export const SEGMENT_LDTR = 6;
+export const SEGMENT_TR = 7;
+export const SEGMENT_SIZE = 32;
+/** Fields of a segment slot: u16 selector, u32 attributes (descriptor bits 40..55 shifted down: type, S, DPL, P, AVL, L, D/B, G), u64 base, u32 limit (byte granular, expanded). */
+export const SEGMENT_SELECTOR = 0;
+export const SEGMENT_ATTRIBUTES = 4;
+export const SEGMENT_BASE = 8;
+export const SEGMENT_LIMIT = 16;
+
+/** One vCPU's architectural and internal state, offsets from its base (VCPU_AREA.state). */
+export const VCPU = {
+  // Written only by the vCPU's own thread.
+  gpr: 0x000, // 16 * u64, RAX RCX RDX RBX RSP RBP RSI RDI R8..R15
+  rip: 0x080,
+  /** Lazy flags, see flags.ts: result (sign extended), aux (carries), extra (exceptions to the rule, normally 0). */
+  flagResult: 0x088,
+  flagAux: 0x090,
+  flagExtra: 0x098,
+  /** RFLAGS without OF SF ZF AF PF CF; bit 1 always set. */
+  rflags: 0x0a0,
+  /** Always 0: stands for an absent base or index register. */
+  zero: 0x0a8,
+  /** Result of the address micro-operation. */
+  temporaryAddress: 0x0b0,
+  /** A second zero-extended scratch slot for micro-operations. */
+  temporaryValue: 0x0b8,
+  instructionsRetired: 0x0c0, // u64
+  /** u32 0..3; SS.DPL / CS.RPL. */
+  cpl: 0x0c8,
+  /** u32 MODE_*: how code is decoded. */
+  mode: 0x0cc,
+  /** u32: 1 while interrupts are held back for one instruction (STI, MOV SS, POP SS). */
+  interruptShadow: 0x0d0,
+  /** u32: 0 or 0x100 | vector: an external interrupt that waits for IF. */
+  pendingInterrupt: 0x0d4,
+  segments: 0x100, // 8 * SEGMENT_SIZE
+  gdtrBase: 0x200, // u64
+  gdtrLimit: 0x208, // u32
+  idtrBase: 0x210,
+  idtrLimit: 0x218,
+  cr0: 0x220,
+  cr2: 0x228,
+  cr3: 0x230,
+  cr4: 0x238,
+  cr8: 0x240,
+  efer: 0x248,
+  star: 0x250,
+  lstar: 0x258,
+  cstar: 0x260,
+  sfmask: 0x268,
+  kernelGsBase: 0x270,
+  sysenterCs: 0x278,
+  sysenterEsp: 0x280,
+  sysenterEip: 0x288,
+  tscAux: 0x290,
+  pat: 0x298,
+  dr: 0x2a0, // 8 * u64: DR0..DR7 (4 and 5 unused)
+  /** Pending exception: u32 vector (0xffffffff none), u32 error code, u32 has error code. */
+  exceptionVector: 0x2e0,
+  exceptionErrorCode: 0x2e4,
+  exceptionHasErrorCode: 0x2e8,
+  /** u32 BAIL_*: why the interpreter left the straight path. */
+  bailReason: 0x2ec,
+  /** u32: address of the op that is being executed when a slow path was taken. */
+  currentOp: 0x2f0,
+  /** u32: 1 while an exception or interrupt is being delivered. */
+  delivering: 0x2f4,
+  /** The exit to the run loop: u32 reason EXIT_*, and what it needs. */
+  exitReason: 0x300,
+  /** u32: bytes of the access or of the instruction to skip. */
+  exitSize: 0x304,
+  /** u32: 1 write, 0 read (EXIT_NPT, EXIT_IO). */
+  exitWrite: 0x308,
+  /** u64: gpa (EXIT_NPT), port (EXIT_IO). */
+  exitAddress: 0x310,
+  /** u64: value written. */
+  exitData: 0x318,
+  /**
+   * MMIO latch: the run loop answers an access to a gpa with no memslot by filling it and running the instruction
+   * again. u32 state (0 empty, 1 read answered, 2 write accepted), u64 gpa, u64 value.
+   */
+  mmioState: 0x320,
+  mmioAddress: 0x328,
+  mmioValue: 0x330,
+  /** Epochs that key the PC caches: a flush of a TLB bumps one. u32 each. */
+  userEpoch: 0x338,
+  kernelEpoch: 0x33c,
+  /** SSE and x87. */
+  mxcsr: 0x340, // u32
+  fpuControl: 0x344, // u32, low 16 bits
+  /** u32, low 16 bits, with TOP in bits 13..11. */
+  fpuStatus: 0x348,
+  /** u32: bit n set = physical register n is in use (not empty), the abridged tag word of FXSAVE. */
+  fpuTag: 0x34c,
+  fpuOpcode: 0x350, // u32
+  fpuInstructionPointer: 0x358, // u64
+  fpuDataPointer: 0x360, // u64
+  /** 8 * 16 bytes, by physical register number: u64 significand, u16 sign and exponent. */
+  fpuRegisters: 0x380,
+  xmm: 0x400, // 16 * 16 bytes
+  /** Counters of the interpreter, u64 each. */
+  counterTlbMiss: 0x600,
+  counterTraces: 0x608,
+  counterTraceLookups: 0x610,
+  counterCodeInvalidations: 0x618,
+  counterPageFaults: 0x620,
+  counterInterrupts: 0x628,
+  counterDecodedInstructions: 0x630,
+  counterArenaFlushes: 0x638,
+
+  // Shared with other threads; every access atomic.
+  /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */
+  request: 0x700,
+  /** i32 VCPU_OUTSIDE_GUEST_MODE, VCPU_IN_GUEST_MODE. */
+  guestMode: 0x704,
+} as const;
+
+/** Code size modes: how instructions are decoded and how addresses wrap. */
+export const MODE_16 = 0;
+export const MODE_32 = 1;
+export const MODE_64 = 2;
+
+/** Why the core returned to the run loop. */
+export const EXIT_BUDGET = 0;
+export const EXIT_REQUEST = 1;
+export const EXIT_NPT = 2;
+export const EXIT_IO = 3;
+export const EXIT_CPUID = 4;
+export const EXIT_RDMSR = 5;
+export const EXIT_WRMSR = 6;
+export const EXIT_HYPERCALL = 7;
+export const EXIT_HLT = 8;
+export const EXIT_TRIPLE_FAULT = 9;
+export const EXIT_UNSUPPORTED = 10;
+export const EXIT_RDRAND = 11;
+export const EXIT_CODE_WRITE = 12;
+export const EXIT_NAMES = [
+  "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
+  "triple-fault", "unsupported-instruction", "rdrand", "code-write",
+] as const;
+
+/** Bits of VCPU.request. */
+export const REQUEST_STOP = 1;
+export const REQUEST_TLB_FLUSH = 2;
+export const REQUEST_EVENT = 4;
+export const REQUEST_PAUSE = 8;
+export const REQUEST_CODE_INVALIDATE = 16;
+
+export const VCPU_OUTSIDE_GUEST_MODE = 0;
+export const VCPU_IN_GUEST_MODE = 1;
+export const VCPU_EXITING_GUEST_MODE = 2;

@@ -1,0 +1,22 @@
+/** Error numbers of the hypercall ABI, public/errno.h. A hypercall answers them negated. */
+export const EPERM = 1;
+export const ENOENT = 2;
+export const ESRCH = 3;
+export const EIO = 5;
+export const ENXIO = 6;
+export const E2BIG = 7;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EACCES = 13;
+export const EFAULT = 14;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const EISDIR = 21;
+export const EINVAL = 22;
+export const ENOSPC = 28;
+export const EROFS = 30;
+export const ENOSYS = 38;
+export const ENOTEMPTY = 39;
+export const ENODATA = 61;
+export const ETIME = 62;
+export const EISCONN = 106;

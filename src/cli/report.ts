@@ -1,0 +1,48 @@
+/** What the program says when a run is over. */
+import { GuestFailure, type MachineStats } from "../machine/index.js";
+import { statusOfError } from "./exit-status.js";
+
+/** The object that --json prints, in one line. */
+export interface RunReport {
+  /** Exit status of the program. */
+  readonly status: number;
+  /** Milliseconds from the start of the guest's processor until its init was ready; null when that did not happen. */
+  readonly bootMs: number | null;
+  /** Guest instructions retired, by tier. */
+  readonly instructions: Readonly<Record<string, number>>;
+  readonly pagesTouched: number;
+  readonly exits: Readonly<Record<string, number>>;
+  readonly hypercalls: Readonly<Record<string, number>>;
+  readonly error?: { readonly code: string; readonly message: string; readonly guest?: unknown };
+}
+
+/** Puts a report together; `stats` is undefined when the guest never started. */
+export function reportRun(status: number, stats: MachineStats | undefined, error: unknown): RunReport {
+  return {
+    status,
+    bootMs: stats?.bootMs ?? null,
+    instructions: stats?.instructions ?? { interpreter: 0 },
+    pagesTouched: stats?.memory.pagesTouched ?? 0,
+    exits: stats?.exits ?? {},
+    hypercalls: stats?.hypercalls ?? {},
+    ...(error === undefined ? {} : { error: describeError(error) }),
+  };
+}
+
+/** Lines about `error` for people, the first of them complete by itself. Never a stack trace. */
+export function errorLines(error: unknown): string[] {
+  const [first = ""] = messageOf(error).split("\n");
+  return [`unpinned: ${first}`, ...(error instanceof GuestFailure ? error.describe() : [])];
+}
+
+function describeError(error: unknown): NonNullable<RunReport["error"]> {
+  const code = error instanceof Error && "code" in error ? String(error.code) : `ERR_STATUS_${statusOfError(error)}`;
+  return {
+    code, message: messageOf(error),
+    ...(error instanceof GuestFailure && error.report !== undefined ? { guest: error.report } : {}),
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

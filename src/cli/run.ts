@@ -1,0 +1,78 @@
+/** `unpinned run`: from arguments to exit status. */
+import { VirtualMachine, type VirtualMachineOptions } from "../machine/index.js";
+import { onEndingSignal, writeOutput } from "../platform/node/index.js";
+import type { RunArguments } from "./arguments.js";
+import { SignalError, TimeoutError } from "./errors.js";
+import { runExec } from "./exec-mode.js";
+import { statusOfError } from "./exit-status.js";
+import { runInteractive } from "./interactive-mode.js";
+import type { RunMode } from "./modes.js";
+import { runPiped } from "./piped-mode.js";
+import { errorLines, reportRun } from "./report.js";
+
+/** Boots and runs the guest, prints what there is to say at the end, and resolves with the exit status. Never throws. */
+export async function run(args: RunArguments): Promise<number> {
+  const limits = new RunLimits(args.timeoutMs);
+  let vm: VirtualMachine | undefined;
+  const boot = async (options: VirtualMachineOptions): Promise<VirtualMachine> => {
+    vm = await VirtualMachine.create({ ...machineOptions(args), ...options, signal: limits.signal });
+    return vm;
+  };
+  let status: number;
+  let failure: unknown;
+  try {
+    status = await chooseMode(args)({ args, signal: limits.signal, boot });
+  } catch (error) {
+    failure = limits.signal.aborted ? limits.signal.reason : error;
+    status = statusOfError(failure);
+  }
+  await vm?.dispose();
+  limits.close();
+  if (failure !== undefined) await say("stderr", `${errorLines(failure).join("\n")}\n`);
+  if (args.json) await say("stdout", `${JSON.stringify(reportRun(status, vm?.stats(), failure))}\n`);
+  return status;
+}
+
+function chooseMode(args: RunArguments): RunMode {
+  if (args.exec !== undefined) return runExec;
+  return process.stdin.isTTY ? runInteractive : runPiped;
+}
+
+function machineOptions({ kernel, initrd, append, memoryBytes, verbose }: RunArguments): VirtualMachineOptions {
+  return {
+    memoryBytes, verbose,
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(initrd === undefined ? {} : { initrd }),
+    ...(append === undefined ? {} : { append }),
+    ...(process.stderr.isTTY ? { onProgress: (step: string) => process.stderr.write(`unpinned: ${step}\n`) } : {}),
+  };
+}
+
+/** --timeout and signals, as one abort signal. */
+class RunLimits {
+  readonly #abort = new AbortController();
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #stopListening: () => void;
+
+  constructor(timeoutMs: number | undefined) {
+    if (timeoutMs !== undefined) {
+      const error = new TimeoutError(`not done within ${timeoutMs / 1000} s`);
+      this.#timer = setTimeout(() => this.#abort.abort(error), timeoutMs);
+    }
+    this.#stopListening = onEndingSignal((name) => this.#abort.abort(new SignalError(name)));
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#stopListening();
+  }
+}
+
+/** Says it if anybody listens. */
+async function say(target: "stdout" | "stderr", text: string): Promise<void> {
+  await writeOutput(target, text).catch(() => undefined);
+}

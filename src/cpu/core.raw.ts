@@ -1,0 +1,68 @@
+/** Binding of the WebAssembly core (src/cpu/interpreter) to one vCPU's thread. */
+import { vcpuStateAddress } from "./vcpu-state.raw.js";
+
+export const ACCESS_READ = 0;
+export const ACCESS_WRITE = 1;
+export const ACCESS_EXECUTE = 2;
+/** What `Core.translate` answers instead of an address: the guest's page tables refuse, or a host page is missing first. */
+export const TRANSLATE_FAULT = -1;
+export const TRANSLATE_MISSING = -2;
+
+/** The software processor of one vCPU; its registers are in VcpuState. Used by one thread only. */
+export interface Core {
+  /** Runs about `budget` instructions; answers an EXIT_*. */
+  run(budget: number): number;
+  /**
+   * Walks the vCPU's page tables as CPL 0. Answers a guest-physical address, TRANSLATE_FAULT, or TRANSLATE_MISSING:
+   * then the page of VcpuState.exitAddress must be faulted in and the call made again.
+   */
+  translate(gva: bigint, access: number): number;
+  /** Forgets every cached translation of guest-virtual addresses. */
+  flushTlb(): void;
+  /** Forgets the decoded instructions of one guest page. */
+  invalidateCode(gfn: number): void;
+  /** Forgets all decoded instructions. */
+  flushCode(): void;
+}
+
+/** The functions that the core's module exports. */
+interface CoreExports {
+  initialise(vcpuBase: number): void;
+  run(budget: number): number;
+  translate(gva: bigint, access: number): bigint;
+  flushTlb(): void;
+  invalidateCode(gfn: number): void;
+  flushCode(): void;
+}
+
+/** What the core needs from outside. */
+export interface CoreOptions {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  vcpuIndex: number;
+  /** The guest's TSC: nanoseconds since VM start, never going back. */
+  timestamp: () => number;
+}
+
+/** Compiles the core. `bytes` is the content of its .wasm file. */
+export async function compileCore(bytes: Uint8Array): Promise<WebAssembly.Module> {
+  return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
+}
+
+/** Instantiates the core for one vCPU. Synchronous, because vCPU threads have no event loop to come back to. */
+export function createCore({ module, memory, vcpuIndex, timestamp }: CoreOptions): Core {
+  const instance = new WebAssembly.Instance(module, { env: { memory, timestamp, abort: abortCore } });
+  const exports = instance.exports as unknown as CoreExports;
+  exports.initialise(vcpuStateAddress(vcpuIndex));
+  return {
+    run: exports.run,
+    translate: (gva, access) => Number(exports.translate(BigInt.asIntN(64, gva), access)),
+    flushTlb: exports.flushTlb,
+    invalidateCode: exports.invalidateCode,
+    flushCode: exports.flushCode,
+  };
+}
+
+function abortCore(): never {
+  throw new Error("the processor core stopped on a broken assertion");
+}

@@ -1,0 +1,54 @@
+/**
+ * Every instruction form against the vectors that a real processor made (test/differential/README.md). One test a
+ * table; a failure shows the first cases of each row, each with the bytes and what differed.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { compileCore } from "../core.raw.js";
+import { checkTable, totals, type TableReport } from "./check.js";
+import { DifferentialMachine } from "./machine.js";
+import { CORE_WASM, loadTables } from "./tables.js";
+
+const ROWS_SHOWN_MAX = 30;
+
+function failureText(report: TableReport): string {
+  const lines: string[] = [];
+  for (const row of report.rows.values()) {
+    if (row.failed > 0) lines.push(`${row.failed} of ${row.cases}: ${row.samples[0]}`);
+  }
+  const more = lines.length - ROWS_SHOWN_MAX;
+  return [...lines.slice(0, ROWS_SHOWN_MAX), ...(more > 0 ? [`and ${more} more forms`] : [])].join("\n");
+}
+
+describe("differential tests against the vectors of a real processor", async () => {
+  const tables = await loadTables();
+  const sums = { forms: 0, encodings: 0, cases: 0, untested: 0 };
+  let machine: DifferentialMachine;
+  before(async () => { machine = new DifferentialMachine(await compileCore(readFileSync(CORE_WASM))); });
+  after(() => {
+    console.log(`differential: ${sums.forms} instruction forms, ${sums.encodings} encodings, ${sums.cases} cases; ${sums.untested} forms without vectors, each with its reason`);
+  });
+
+  for (const table of tables) {
+    test(`every form of table ${table.name} does what the processor did`, () => {
+      const report = checkTable(machine, table, { samplesMax: 1 });
+      const sum = totals(report);
+      sums.forms += sum.rows;
+      sums.encodings += sum.encodings;
+      sums.cases += sum.cases;
+      sums.untested += report.untested.length;
+      assert.deepEqual(report.missing, [], "these forms have no vectors: make them again (test/differential/README.md)");
+      assert.deepEqual(report.orphans, [], "these vectors belong to no row: make them again");
+      assert.equal(sum.failedCases, 0, `\n${failureText(report)}\n`);
+    });
+  }
+
+  test("a wrong expectation is noticed", () => {
+    const [table] = tables;
+    assert.ok(table !== undefined);
+    const report = checkTable(machine, table, { samplesMax: 1, spoil: true });
+    const sum = totals(report);
+    assert.equal(sum.failedCases, sum.cases, "each case with one flipped result bit must differ");
+  });
+});

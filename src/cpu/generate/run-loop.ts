@@ -1,0 +1,206 @@
+/** Assembles generated/run.ts: the dispatch loop with the hot handlers inlined, and the switch over the function handlers. */
+import { HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
+import { rowSizes, type RowHandlers } from "./decoder-tables.js";
+import type { ParsedRow } from "./forms.js";
+
+/** Handlers with a fixed number, by name; hand-written in the loop below or in the interpreter. */
+export const SPECIAL_HANDLERS = {
+  HANDLER_DISPATCH: 0, HANDLER_BAIL: 1, HANDLER_DEAD: 2, HANDLER_TRACE_END: 3, HANDLER_ADDRESS_SEGMENT: 4,
+} as const;
+const FIRST_HOT = 5;
+/** Functions that the decoder names itself. */
+export const SPECIAL_FUNCTIONS = {
+  HANDLER_ADDRESS_32: "addressShort", HANDLER_ADDRESS_LEGACY: "addressLegacy", HANDLER_ADDRESS_ONLY: "addressOnly", HANDLER_ADDRESS_ABSOLUTE: "addressAbsolute",
+  HANDLER_INVALID: "invalidOpcode", HANDLER_TOO_LONG: "instructionTooLong",
+} as const;
+
+/** Numbers the handlers as rows ask for them. */
+export class HandlerRegistry {
+  readonly #hot = new Map<string, { id: number; name: string }>();
+  readonly #functions = new Map<string, number>();
+  readonly missing = new Set<string>();
+  readonly #known: ReadonlyMap<string, string>;
+  #sealedHot = 0;
+
+  /** `known` maps the name of each exported function of the interpreter to its module. */
+  constructor(known: ReadonlyMap<string, string>) {
+    this.#known = known;
+    for (const name of [...Object.values(SPECIAL_FUNCTIONS), "unsupportedInstruction"]) this.functionHandler(name);
+  }
+
+  hotHandler(text: string, name: string): number {
+    const key = text.replace(/\s+/g, " ");
+    let entry = this.#hot.get(key);
+    if (entry === undefined) {
+      entry = { id: FIRST_HOT + this.#hot.size, name };
+      this.#hot.set(key, entry);
+    }
+    return entry.id;
+  }
+
+  /** Function handlers are numbered from 0x4000 until `finish` packs them behind the hot ones. */
+  functionHandler(name: string): number {
+    if (!this.#known.has(name)) {
+      this.missing.add(name);
+      name = "unsupportedInstruction";
+    }
+    let id = this.#functions.get(name);
+    if (id === undefined) {
+      id = 0x4000 + this.#functions.size;
+      this.#functions.set(name, id);
+    }
+    return id;
+  }
+
+  /** Final number of a handler. */
+  finish(id: number): number {
+    this.#sealedHot = FIRST_HOT + this.#hot.size;
+    return id >= 0x4000 ? this.#sealedHot + id - 0x4000 : id;
+  }
+
+  get hotCases(): string {
+    return [...this.#hot].map(([text, { id, name }]) => `      case ${id}: { // ${name}\n        ${text}\n      }`).join("\n");
+  }
+
+  get functionCases(): string {
+    return [...this.#functions].map(([name, id]) => `    case ${this.finish(id)}: return ${name}(op);`).join("\n");
+  }
+
+  get functionImports(): string {
+    const byModule = new Map<string, string[]>();
+    for (const name of this.#functions.keys()) {
+      const module = this.#known.get(name)!;
+      byModule.set(module, [...(byModule.get(module) ?? []), name]);
+    }
+    return [...byModule].map(([module, names]) => `import { ${names.sort().join(", ")} } from "../${module}";`).join("\n");
+  }
+
+  get counts(): { hot: number; functions: number } { return { hot: this.#hot.size, functions: this.#functions.size }; }
+}
+
+const FORMS: readonly Form[] = ["r", "m", "b"];
+
+/** Finds or makes the handlers of one row. */
+export function handlersOf(parsed: ParsedRow, registry: HandlerRegistry): RowHandlers {
+  const { run, options, form: rowForm } = parsed.row;
+  const hot = run.startsWith("hot:");
+  const [name, parameter] = hot ? [run.split(":")[1]!, Number(run.split(":")[2] ?? 0)] : ["", 0];
+  const first = parsed.operands[0]?.letter ?? "";
+  const second = parsed.operands[1]?.letter ?? "";
+  const load = first === "G" || ((first === "AL" || first === "rAX") && second === "O");
+  const memoryOnly = parsed.memory === true || parsed.operands.some((operand) => operand.letter === "O");
+  const registerOnly = parsed.memory === false || (!parsed.hasModrm && !memoryOnly);
+  const table: [number, number, number][] = [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]];
+  const template = HOT_TEMPLATES[name];
+  if (hot && template === undefined) throw new Error(`instruction table: ${rowForm}: no template ${name}`);
+  for (const size of rowSizes(parsed)) {
+    const index = Math.log2(size / 8);
+    FORMS.forEach((form, formIndex) => {
+      if ((form === "r" && memoryOnly) || (form !== "r" && registerOnly)) return;
+      let handler: number;
+      if (template === undefined) {
+        handler = registry.functionHandler(run.replace("{s}", String(size)).replace("{f}", form === "r" ? "r" : "m"));
+      } else {
+        const asForm = form === "b" && !template.baseForm ? "m" : form;
+        const text = template.generate({ size, form: asForm, load, parameter });
+        if (text !== undefined) handler = registry.hotHandler(text, `${rowForm} ${size} ${asForm}`);
+        else if (options.legacyRun !== undefined) handler = registry.functionHandler(options.legacyRun);
+        else return;
+      }
+      table[index]![formIndex] = handler;
+    });
+  }
+  const lockName = hot && options.lock ? `locked${name[0]!.toUpperCase()}${name.slice(1)}` : undefined;
+  return {
+    handlers: table,
+    lockHandler: lockName === undefined ? 0 : registry.functionHandler(lockName),
+    legacyHandler: options.legacyRun === undefined ? 0 : registry.functionHandler(options.legacyRun),
+    swap: template !== undefined && template.swaps && load && !memoryOnly,
+  };
+}
+
+/** The text of generated/run.ts. */
+export function runLoopText(registry: HandlerRegistry): string {
+  return `// Generated from the instruction table by src/cpu/generate. Do not edit.
+import * as L from "./layout";
+import { BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_EXIT, BAIL_EXIT_NEXT } from "../op";
+import { VECTOR_GP, bail, codeChanged, raiseError, setBail, setCurrentTrace } from "../state";
+import { lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
+import { afterStore, hotCommit, hotLoad, hotModify, hotStore, isCanonical, tlbEntry } from "../memory";
+import { signedOverflow64 } from "../integer";
+import { dropPcCache, enterDispatch, leaveTrace, dispatchLink, dispatchTrace, dispatchRemaining, dispatchExit } from "../dispatch";
+${registry.functionImports}
+
+const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
+const SIGN_BIT: u64 = 1 << 63;
+
+/** Runs the function handler of \`op\`. Returns 0 or BAIL_*. */
+function runFunction(handler: u32, op: u32): i32 {
+  switch (handler) {
+${registry.functionCases}
+    default: return unsupportedInstruction(op);
+  }
+}
+
+/** Runs guest code until something needs the run loop. \`budget\` is in instructions. Returns EXIT_*. */
+export function interpret(c: u32, budget: i32): i32 {
+  let remaining: i32 = budget;
+  let link: u32 = 0;
+  let trace: u32 = 0;
+  let tlb: u32 = 0;
+  const dispatchOp: u32 = c + L.VCPU_AREA_dispatchOps;
+  const bailOp: u32 = dispatchOp + 32;
+  let op: u32 = dispatchOp;
+  while (true) {
+    const handler = u32(load<u16>(op));
+    switch (handler) {
+      case 0: { // DISPATCH
+        op = enterDispatch(remaining, link, trace);
+        link = 0;
+        remaining = dispatchRemaining;
+        if (op == 0) return dispatchExit;
+        trace = dispatchTrace;
+        tlb = load<u32>(c + L.VCPU_cpl) == 3 ? c + L.VCPU_AREA_userTlb : c + L.VCPU_AREA_kernelTlb;
+        continue;
+      }
+      case 1: { // BAIL
+        link = 0;
+        op = leaveTrace(trace, remaining);
+        remaining = dispatchRemaining;
+        if (op == 0) return dispatchExit;
+        continue;
+      }
+      case 2: { // DEAD: the trace was dropped; drop it from the PC cache too and look again
+        store<u64>(c + L.VCPU_rip, load<u64>(trace));
+        remaining += i32(load<u16>(trace + 20));
+        dropPcCache(load<u64>(trace));
+        op = dispatchOp;
+        continue;
+      }
+      case 3: { // TRACE_END
+        ${TRACE_END}
+      }
+      case 4: { // ADDRESS_SEGMENT: base + index + displacement + FS or GS base, 64-bit
+        const base = load<u64>(c + L.VCPU_segments + u32(load<u8>(op + 21)) * L.SEGMENT_SIZE + L.SEGMENT_BASE);
+        store<u64>(c + L.VCPU_temporaryAddress, load<u64>(load<u32>(op + 8)) + (load<u64>(load<u32>(op + 12)) << u64(load<u8>(op + 20))) + u64(load<i32>(op + 16)) + base);
+        op += 32; continue;
+      }
+${registry.hotCases}
+      default: {
+        setCurrentTrace(trace);
+        store<u32>(c + L.VCPU_currentOp, op);
+        const r = runFunction(handler, op);
+        if ((r | codeChanged) != 0) {
+          if (r != 0) setBail(r);
+          else afterStore();
+          op = bailOp;
+          continue;
+        }
+        op += 32;
+        continue;
+      }
+    }
+  }
+}
+`;
+}

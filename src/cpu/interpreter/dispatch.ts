@@ -1,0 +1,232 @@
+/**
+ * Between traces: where to go on, and whether anything asks for attention first (budget, requests, interrupts, single step).
+ *
+ * The loop in generated/run.ts calls `enterDispatch` when a trace ends without a link, and `leaveTrace` when a handler left the
+ * straight path. Both answer the op to go on with, or 0 to return to the run loop; further results are in the globals below.
+ */
+import * as L from "./generated/layout";
+import {
+  BAIL_EXIT, BAIL_EXIT_NEXT, BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_TRAP, OP_HANDLER, OP_LENGTH, OP_RIP_OFFSET, OP_SIZE, TRACE_GFN,
+  TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
+} from "./op";
+import { bail, cpu, setBail, setCpu, setCodeChanged } from "./state";
+import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
+import { setSingleInstructionTraces } from "./decode";
+import { flushTlb, updateAccessWatch } from "./memory";
+import { deliverInterrupt, deliverPending } from "./exceptions";
+import { afterInstruction, beforeInstruction } from "./debug";
+import { FLAG_IF, FLAG_TF } from "./flags";
+
+const NO_VECTOR: u32 = 0xffff_ffff;
+const NO_GFN: u32 = 0xffff_ffff;
+const KEY_DEAD: u32 = 0xffff_ffff;
+/** PC cache keys: epoch above the mode. */
+const KEY_EPOCH_SHIFT: u32 = 2;
+
+export let dispatchTrace: u32 = 0;
+export let dispatchRemaining: i32 = 0;
+export let dispatchExit: i32 = 0;
+export let dispatchLink: u32 = 0;
+
+/** Budget taken away so that the loop comes back at the next trace end. */
+let reserve: i32 = 0;
+let budgetAtEntry: i32 = 0;
+/** The instruction just executed was run alone, under the eyes of debug.ts. */
+let stepped: bool = false;
+let legacyCodeBase: u64 = 0;
+
+/** Prepares the vCPU whose area begins at `base`, whose registers the host has set. */
+export function initialise(base: u32): void {
+  setCpu(base);
+  const ops = base + L.VCPU_AREA_dispatchOps;
+  memory.fill(ops, 0, 2 * OP_SIZE);
+  store<u16>(ops + OP_HANDLER, 0);
+  store<u16>(ops + OP_SIZE + OP_HANDLER, 1);
+  store<u32>(cpu + L.VCPU_exceptionVector, NO_VECTOR);
+  memory.fill(base + L.VCPU_AREA_userPcCache, 0xff, L.PC_CACHE_ENTRIES * L.PC_CACHE_ENTRY_SIZE);
+  memory.fill(base + L.VCPU_AREA_kernelPcCache, 0xff, L.PC_CACHE_ENTRIES * L.PC_CACHE_ENTRY_SIZE);
+  flushTlb();
+  resetCodeCache();
+}
+
+/** To be called before the loop runs. */
+export function beginRun(budget: i32): void {
+  reserve = 0;
+  budgetAtEntry = budget;
+  stepped = false;
+  setCodeChanged(0);
+  updateAccessWatch();
+}
+
+function exitWith(reason: i32): u32 {
+  const executed = budgetAtEntry - dispatchRemaining - reserve;
+  store<u64>(cpu + L.VCPU_instructionsRetired, load<u64>(cpu + L.VCPU_instructionsRetired) + u64(executed));
+  dispatchExit = reason;
+  store<u32>(cpu + L.VCPU_exitReason, reason);
+  return 0;
+}
+
+/** Leaves for the exit that a slow path recorded. */
+function exitRecorded(): u32 { return exitWith(i32(load<u32>(cpu + L.VCPU_exitReason))); }
+
+/** Takes the budget away, so that the next trace end comes to the dispatcher. */
+function comeBackSoon(): void {
+  reserve += dispatchRemaining;
+  dispatchRemaining = 0;
+}
+
+/** Delivers what raise* recorded. Returns false when the run loop must act first. */
+function deliverRecorded(): bool {
+  while (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) {
+    const result = deliverPending();
+    if (result == BAIL_EXIT) return false;
+  }
+  return true;
+}
+
+/** Delivers an external interrupt that waits, if it may be taken now. Returns false when the run loop must act first. */
+function deliverWaiting(): bool {
+  const pending = load<u32>(cpu + L.VCPU_pendingInterrupt);
+  const shadow = load<u32>(cpu + L.VCPU_interruptShadow);
+  if (shadow != 0) {
+    store<u32>(cpu + L.VCPU_interruptShadow, 0);
+    if (pending != 0) comeBackSoon();
+    return true;
+  }
+  if (pending == 0 || (load<u64>(cpu + L.VCPU_rflags) & FLAG_IF) == 0) return true;
+  const result = deliverInterrupt(pending & 0xff);
+  if (result == BAIL_EXIT) return false;
+  store<u32>(cpu + L.VCPU_pendingInterrupt, 0);
+  store<u64>(cpu + L.VCPU_counterInterrupts, load<u64>(cpu + L.VCPU_counterInterrupts) + 1);
+  return deliverRecorded();
+}
+
+// @ts-ignore: decorator
+@inline function pcCacheKey(user: bool): u32 {
+  const epoch = load<u32>(user ? cpu + L.VCPU_userEpoch : cpu + L.VCPU_kernelEpoch);
+  return (epoch << KEY_EPOCH_SHIFT) | load<u32>(cpu + L.VCPU_mode);
+}
+
+/** Outside 64-bit mode the same RIP means other code when the base of CS changes. */
+function noteCodeBase(): void {
+  const base = load<u64>(cpu + L.VCPU_segments + L.SEGMENT_CS * L.SEGMENT_SIZE + L.SEGMENT_BASE);
+  if (base == legacyCodeBase) return;
+  legacyCodeBase = base;
+  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
+  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+}
+
+/** Finds the trace to run at VCPU.rip. `link` is the branch field to point at it, 0 for none, in trace `from`. */
+export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
+  dispatchRemaining = remaining;
+  if (stepped) {
+    stepped = false;
+    if (afterInstruction() != 0) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
+  }
+  if (dispatchRemaining < 0) {
+    dispatchRemaining += reserve;
+    reserve = 0;
+    if (dispatchRemaining < 0) return exitWith(L.EXIT_BUDGET);
+  }
+  if (load<i32>(cpu + L.VCPU_request) != 0) return exitWith(L.EXIT_REQUEST);
+  if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
+  if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
+    const before = load<u64>(cpu + L.VCPU_rip);
+    if (!deliverWaiting()) return exitRecorded();
+    if (load<u64>(cpu + L.VCPU_rip) != before) link = 0;
+  }
+  const rip = load<u64>(cpu + L.VCPU_rip);
+  const mode = load<u32>(cpu + L.VCPU_mode);
+  if (mode != L.MODE_64) noteCodeBase();
+  const breakpoints = (load<u64>(cpu + L.VCPU_dr + 56) & 0xff) != 0;
+  if (breakpoints || (load<u64>(cpu + L.VCPU_rflags) & FLAG_TF) != 0) return enterStep(rip);
+  const user = load<u32>(cpu + L.VCPU_cpl) == 3;
+  const slot = pcCacheSlot(cpu + (user ? L.VCPU_AREA_userPcCache : L.VCPU_AREA_kernelPcCache), rip);
+  const key = pcCacheKey(user);
+  let trace: u32;
+  if (load<u64>(slot) == rip && load<u32>(slot + 8) == key) {
+    trace = load<u32>(slot + 12);
+  } else {
+    const flushes = load<u64>(cpu + L.VCPU_counterArenaFlushes);
+    trace = findTrace(rip, slot, key);
+    if (trace == 0) return fetchFailed();
+    if (load<u64>(cpu + L.VCPU_counterArenaFlushes) != flushes) link = 0;
+  }
+  if (link != 0) linkTraces(link, from, trace, rip);
+  return enter(trace);
+}
+
+function enter(trace: u32): u32 {
+  dispatchRemaining -= i32(load<u16>(trace + TRACE_INSTRUCTIONS));
+  dispatchTrace = trace;
+  return trace + TRACE_HEADER_SIZE;
+}
+
+function fetchFailed(): u32 {
+  if (bail == BAIL_EXIT) return exitRecorded();
+  if (!deliverRecorded()) return exitRecorded();
+  // The handler's first trace is looked up by the next round.
+  return cpu + L.VCPU_AREA_dispatchOps;
+}
+
+/** Lets the branch at `link` in trace `from` go straight to `trace`: only inside one page, where nothing but the page's own bytes can part them. */
+function linkTraces(link: u32, from: u32, trace: u32, rip: u64): void {
+  if (load<u32>(from + TRACE_KEY) == KEY_DEAD || load<u32>(from + TRACE_SECOND_GFN) != NO_GFN) return;
+  if (load<u32>(trace + TRACE_SECOND_GFN) != NO_GFN || load<u32>(trace + TRACE_GFN) != load<u32>(from + TRACE_GFN)) return;
+  if (((load<u64>(from + TRACE_RIP) ^ rip) >> 12) != 0) return;
+  if (((load<u32>(from + TRACE_KEY) ^ load<u32>(trace + TRACE_KEY)) & 0xff) != 0) return;
+  store<u32>(link, trace);
+}
+
+/** One instruction alone, with breakpoints before and traps behind it. */
+function enterStep(rip: u64): u32 {
+  if (beforeInstruction(rip) != 0) {
+    if (!deliverRecorded()) return exitRecorded();
+    return cpu + L.VCPU_AREA_dispatchOps;
+  }
+  setSingleInstructionTraces(true);
+  // A look-up slot that never matches: single-instruction traces stay out of the PC cache.
+  const trace = findTrace(rip, cpu + L.VCPU_AREA_dispatchOps + 4 * OP_SIZE, 0);
+  setSingleInstructionTraces(false);
+  if (trace == 0) return fetchFailed();
+  stepped = true;
+  const op = enter(trace);
+  comeBackSoon();
+  return op;
+}
+
+/** Forgets the PC cache entries of `rip`, whose trace was dropped. */
+export function dropPcCache(rip: u64): void {
+  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_userPcCache, rip) + 8, 0xffff_ffff);
+  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip) + 8, 0xffff_ffff);
+}
+
+/** Instructions of `trace` from `op` on, `op` counted too when `including`. Micro-operations have length 0. */
+function notExecuted(trace: u32, op: u32, including: bool): i32 {
+  let executed: i32 = 0;
+  for (let at = trace + TRACE_HEADER_SIZE; at < op; at += OP_SIZE) if (load<u8>(at + OP_LENGTH) != 0) executed++;
+  return i32(load<u16>(trace + TRACE_INSTRUCTIONS)) - executed - (including ? 0 : 1);
+}
+
+/** Ends `trace` at VCPU.currentOp, for the reason in `bail`. */
+export function leaveTrace(trace: u32, remaining: i32): u32 {
+  const op = load<u32>(cpu + L.VCPU_currentOp);
+  const reason = bail;
+  const undone = reason == BAIL_FAULT || reason == BAIL_EXIT;
+  dispatchRemaining = remaining + notExecuted(trace, op, undone);
+  setCodeChanged(0);
+  if (reason != BAIL_JUMP && reason != BAIL_TRAP) {
+    let rip = load<u64>(trace + TRACE_RIP) + u64(load<u16>(op + OP_RIP_OFFSET));
+    if (!undone) rip += u64(load<u8>(op + OP_LENGTH));
+    if (load<u32>(cpu + L.VCPU_mode) != L.MODE_64) rip &= 0xffff_ffff;
+    store<u64>(cpu + L.VCPU_rip, rip);
+  }
+  if (undone) stepped = false;
+  else updateAccessWatch();
+  if (reason == BAIL_FAULT || reason == BAIL_TRAP) {
+    if (!deliverRecorded()) return exitRecorded();
+  } else if (reason == BAIL_EXIT || reason == BAIL_EXIT_NEXT) {
+    return exitRecorded();
+  }
+  return cpu + L.VCPU_AREA_dispatchOps;
+}

@@ -1,0 +1,292 @@
+/**
+ * MOVS, STOS, LODS, CMPS, SCAS and their REP forms (Intel SDM vol 2; vol 1 §7.3.9).
+ *
+ * Progress is kept in RCX, RSI and RDI, so every fault and every exit finds an instruction that can be run again from where it
+ * is. A long REP returns to the dispatcher after STEP_BYTES, RIP still at it, so that interrupts are seen. Forward REP MOVS and REP STOS
+ * work in pieces of up to 512 bytes that cross no page; the first element in each page goes alone, so that a device page, which
+ * answers one access at a time, is never asked for a piece.
+ */
+import * as L from "./generated/layout";
+import { scratch, SCRATCH_SIZE } from "./descriptors";
+import { FLAG_DF, zeroFlag } from "./flags";
+import { readPointer, write16, write32, write64, write8, writeBytes } from "./memory";
+import { BAIL_JUMP, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_REP, OP_BITS_REPNE, OP_SEGMENT } from "./op";
+import { segmentedAddress, segmentLinear } from "./segments";
+import { bail, cpu, gpr, instructionRip, setGpr } from "./state";
+
+const RAX: u32 = 0;
+const RCX: u32 = 1;
+const RSI: u32 = 6;
+const RDI: u32 = 7;
+
+/** Bytes after which a REP looks for interrupts. */
+const STEP_BYTES: u32 = 0x1_0000;
+/** Elements after which the instructions that go element by element do. */
+const STEP_ELEMENTS: u32 = 4096;
+
+/** Address size of the instruction that is executed: what RSI, RDI and RCX are masked with. */
+let addressMask: u64 = 0;
+/** The element that was read last. */
+let element: u64 = 0;
+
+// @ts-ignore: decorator
+@inline function isRepeated(op: u32): bool { return (load<u8>(op + OP_BITS) & (OP_BITS_REP | OP_BITS_REPNE)) != 0; }
+/** Signed distance to the next element. */
+// @ts-ignore: decorator
+@inline function stepOf(size: u32): u64 { return (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) != 0 ? u64(-i64(size)) : u64(size); }
+
+function setAddressSize(op: u32): void {
+  const size = (u32(load<u8>(op + OP_BITS)) >> OP_BITS_ADDRESS_SHIFT) & 3;
+  addressMask = size == 2 ? ~(<u64>0) : size == 1 ? 0xffff_ffff : 0xffff;
+}
+
+/** RCX, RSI or RDI at the address size. */
+// @ts-ignore: decorator
+@inline function counter(register: u32): u64 { return gpr(register) & addressMask; }
+
+/** Writes RCX, RSI or RDI at the address size: 16 bits keep the rest, 32 clear the upper half. */
+function setCounter(register: u32, value: u64): void {
+  setGpr(register, addressMask == 0xffff ? (gpr(register) & ~addressMask) | (value & addressMask) : value & addressMask);
+}
+
+// @ts-ignore: decorator
+@inline function advance(register: u32, distance: u64): void { setCounter(register, counter(register) + distance); }
+
+/** Reads the element at `register` of `segment` into `element`. Returns 0 or BAIL_*. */
+function readElement(segment: u32, register: u32, size: u32): i32 {
+  if (segmentedAddress(segment, counter(register), size, false)) return bail;
+  const pointer = readPointer(segmentLinear, size);
+  if (!pointer) return bail;
+  if (size == 8) element = load<u64>(pointer);
+  else if (size == 4) element = u64(load<u32>(pointer));
+  else if (size == 2) element = u64(load<u16>(pointer));
+  else element = u64(load<u8>(pointer));
+  return 0;
+}
+
+/** Writes an element to ES:RDI. Returns 0 or BAIL_*. */
+function writeElement(value: u64, size: u32): i32 {
+  if (segmentedAddress(L.SEGMENT_ES, counter(RDI), size, true)) return bail;
+  if (size == 8) return write64(segmentLinear, value);
+  if (size == 4) return write32(segmentLinear, value);
+  return size == 2 ? write16(segmentLinear, value) : write8(segmentLinear, value);
+}
+
+/** Leaves for the dispatcher with RIP at the instruction when there is more to do. */
+function again(op: u32): i32 {
+  if (counter(RCX) == 0) return 0;
+  store<u64>(cpu + L.VCPU_rip, instructionRip(op));
+  return BAIL_JUMP;
+}
+
+// ---------------------------------------------------------------------------------------------------- MOVS and STOS
+
+function moveElement(op: u32, size: u32): i32 {
+  if (readElement(u32(load<u8>(op + OP_SEGMENT)), RSI, size)) return bail;
+  const result = writeElement(element, size);
+  if (result) return result;
+  const step = stepOf(size);
+  advance(RSI, step);
+  advance(RDI, step);
+  return 0;
+}
+
+function storeElement(op: u32, size: u32): i32 {
+  const result = writeElement(gpr(RAX), size);
+  if (result) return result;
+  advance(RDI, stepOf(size));
+  return 0;
+}
+
+/** Bytes from offset `at` to the end of its page, or of the address space of the address size. */
+// @ts-ignore: decorator
+@inline function toPageEnd(at: u64): u32 { return 4096 - (u32(at) & 0xfff); }
+
+/** Bytes, a multiple of `size`, that can be moved as one piece from source and to destination. 0: go element by element. */
+function pieceBytes(size: u32, source: u64, destination: u64, moves: bool): u32 {
+  let bytes = min(min(toPageEnd(destination), SCRATCH_SIZE), u32(min<u64>(counter(RCX), SCRATCH_SIZE)) * size);
+  if (moves) {
+    bytes = min(bytes, toPageEnd(source));
+    // A destination a little above the source repeats what was just written: no piece may be longer than the distance.
+    const distance = destination - source;
+    if (distance != 0 && distance < u64(bytes)) bytes = u32(distance);
+  }
+  return bytes & ~(size - 1);
+}
+
+/** Moves one piece. Returns 0 or BAIL_*; `pieceDone` says how many bytes. */
+function movePiece(op: u32, size: u32): i32 {
+  pieceDone = 0;
+  const segment = u32(load<u8>(op + OP_SEGMENT));
+  if (segmentedAddress(segment, counter(RSI), size, false)) return bail;
+  const source = segmentLinear;
+  if (segmentedAddress(L.SEGMENT_ES, counter(RDI), size, true)) return bail;
+  const bytes = pieceBytes(size, source, segmentLinear, true);
+  if (bytes == 0 || segmentedAddress(segment, counter(RSI), bytes, false)) return 0;
+  if (segmentedAddress(L.SEGMENT_ES, counter(RDI), bytes, true)) return 0;
+  const pointer = readPointer(source, bytes);
+  if (!pointer) return bail;
+  const result = writeBytes(segmentLinear, pointer, bytes);
+  if (result) return result;
+  advance(RSI, u64(bytes));
+  advance(RDI, u64(bytes));
+  pieceDone = bytes;
+  return 0;
+}
+let pieceDone: u32 = 0;
+
+/** Stores one piece from the pattern in the scratch buffer. */
+function storePiece(size: u32): i32 {
+  pieceDone = 0;
+  if (segmentedAddress(L.SEGMENT_ES, counter(RDI), size, true)) return bail;
+  const bytes = pieceBytes(size, 0, segmentLinear, false);
+  if (bytes == 0 || segmentedAddress(L.SEGMENT_ES, counter(RDI), bytes, true)) return 0;
+  const result = writeBytes(segmentLinear, scratch(), bytes);
+  if (result) return result;
+  advance(RDI, u64(bytes));
+  pieceDone = bytes;
+  return 0;
+}
+
+/** Fills the scratch buffer with RAX, `size` bytes at a time. */
+function fillPattern(size: u32): void {
+  const pattern = scratch();
+  const value = gpr(RAX);
+  if (size == 1) { memory.fill(pattern, u8(value), SCRATCH_SIZE); return; }
+  let wide = value;
+  if (size == 2) wide = (value & 0xffff) * 0x0001_0001_0001_0001;
+  else if (size == 4) wide = (value & 0xffff_ffff) * 0x1_0000_0001;
+  for (let at: u32 = 0; at < SCRATCH_SIZE; at += 8) store<u64>(pattern + at, wide);
+}
+
+/** REP MOVS (`moves`) and REP STOS, forwards and backwards. */
+function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
+  // A device answered one access: only that element is done before the device is asked for the next.
+  const device = load<u32>(cpu + L.VCPU_mmioState) != 0;
+  const forward = (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) == 0;
+  let budget = STEP_BYTES;
+  let patternReady = false;
+  while (counter(RCX) != 0) {
+    const result = moves ? moveElement(op, size) : storeElement(op, size);
+    if (result) return result;
+    setCounter(RCX, counter(RCX) - 1);
+    if (device || budget < size) return again(op);
+    budget -= size;
+    if (!forward) continue;
+    if (!moves && !patternReady && counter(RCX) > 8) { fillPattern(size); patternReady = true; }
+    if (!moves && !patternReady) continue;
+    // Pieces up to the end of the page whose first element is done.
+    while (!startsPage(op, moves) && counter(RCX) != 0) {
+      const piece = moves ? movePiece(op, size) : storePiece(size);
+      if (piece) return piece;
+      if (pieceDone == 0) break;
+      setCounter(RCX, counter(RCX) - u64(pieceDone / size));
+      if (budget < pieceDone) return again(op);
+      budget -= pieceDone;
+    }
+  }
+  return 0;
+}
+
+/** Whether the next element begins a page at the source or the destination. */
+function startsPage(op: u32, moves: bool): bool {
+  return (u32(gpr(RDI)) & 0xfff) == 0 || (moves && (u32(gpr(RSI)) & 0xfff) == 0);
+}
+
+function moveString(op: u32, size: u32): i32 {
+  setAddressSize(op);
+  return isRepeated(op) ? repeatTransfer(op, size, true) : moveElement(op, size);
+}
+
+function storeString(op: u32, size: u32): i32 {
+  setAddressSize(op);
+  return isRepeated(op) ? repeatTransfer(op, size, false) : storeElement(op, size);
+}
+
+export function movs8(op: u32): i32 { return moveString(op, 1); }
+export function movs16(op: u32): i32 { return moveString(op, 2); }
+export function movs32(op: u32): i32 { return moveString(op, 4); }
+export function movs64(op: u32): i32 { return moveString(op, 8); }
+export function stos8(op: u32): i32 { return storeString(op, 1); }
+export function stos16(op: u32): i32 { return storeString(op, 2); }
+export function stos32(op: u32): i32 { return storeString(op, 4); }
+export function stos64(op: u32): i32 { return storeString(op, 8); }
+
+// ---------------------------------------------------------------------------------------------------- LODS, CMPS, SCAS
+
+function loadElement(op: u32, size: u32): i32 {
+  if (readElement(u32(load<u8>(op + OP_SEGMENT)), RSI, size)) return bail;
+  const register = cpu + L.VCPU_gpr;
+  if (size == 1) store<u8>(register, u8(element));
+  else if (size == 2) store<u16>(register, u16(element));
+  else store<u64>(register, element);
+  advance(RSI, stepOf(size));
+  return 0;
+}
+
+/** Sets the flags of first - second. Bit n of `borrows` is the borrow out of bit n. */
+function compare(first: u64, second: u64, size: u32): void {
+  const shift = u64(64 - (size << 3));
+  const difference = first - second;
+  const borrows = (~first & second) | ((~first | second) & difference);
+  store<u64>(cpu + L.VCPU_flagResult, u64(i64(difference << shift) >> i64(shift)));
+  store<u64>(cpu + L.VCPU_flagAux, ((borrows << shift) & 0xc000_0000_0000_0000) | (borrows & 8));
+  store<u64>(cpu + L.VCPU_flagExtra, 0);
+}
+
+function compareElements(op: u32, size: u32): i32 {
+  if (readElement(u32(load<u8>(op + OP_SEGMENT)), RSI, size)) return bail;
+  const first = element;
+  if (readElement(L.SEGMENT_ES, RDI, size)) return bail;
+  compare(first, element, size);
+  const step = stepOf(size);
+  advance(RSI, step);
+  advance(RDI, step);
+  return 0;
+}
+
+function scanElement(op: u32, size: u32): i32 {
+  if (readElement(L.SEGMENT_ES, RDI, size)) return bail;
+  const mask = ~(<u64>0) >> u64(64 - (size << 3));
+  compare(gpr(RAX) & mask, element, size);
+  advance(RDI, stepOf(size));
+  return 0;
+}
+
+const LODS: u32 = 0;
+const CMPS: u32 = 1;
+const SCAS: u32 = 2;
+
+// @ts-ignore: decorator
+@inline function oneElement(op: u32, size: u32, kind: u32): i32 {
+  return kind == LODS ? loadElement(op, size) : kind == CMPS ? compareElements(op, size) : scanElement(op, size);
+}
+
+/** REPE goes on while ZF is set, REPNE while it is clear; LODS has no condition. */
+// @ts-ignore: decorator
+@inline function repeatElements(op: u32, size: u32, kind: u32): i32 {
+  setAddressSize(op);
+  if (!isRepeated(op)) return oneElement(op, size, kind);
+  const whileZero = (load<u8>(op + OP_BITS) & OP_BITS_REPNE) == 0;
+  for (let n: u32 = 0; counter(RCX) != 0; n++) {
+    if (n == STEP_ELEMENTS) return again(op);
+    const result = oneElement(op, size, kind);
+    if (result) return result;
+    setCounter(RCX, counter(RCX) - 1);
+    if (kind != LODS && zeroFlag(cpu) != whileZero) return 0;
+  }
+  return 0;
+}
+
+export function lods8(op: u32): i32 { return repeatElements(op, 1, LODS); }
+export function lods16(op: u32): i32 { return repeatElements(op, 2, LODS); }
+export function lods32(op: u32): i32 { return repeatElements(op, 4, LODS); }
+export function lods64(op: u32): i32 { return repeatElements(op, 8, LODS); }
+export function cmps8(op: u32): i32 { return repeatElements(op, 1, CMPS); }
+export function cmps16(op: u32): i32 { return repeatElements(op, 2, CMPS); }
+export function cmps32(op: u32): i32 { return repeatElements(op, 4, CMPS); }
+export function cmps64(op: u32): i32 { return repeatElements(op, 8, CMPS); }
+export function scas8(op: u32): i32 { return repeatElements(op, 1, SCAS); }
+export function scas16(op: u32): i32 { return repeatElements(op, 2, SCAS); }
+export function scas32(op: u32): i32 { return repeatElements(op, 4, SCAS); }
+export function scas64(op: u32): i32 { return repeatElements(op, 8, SCAS); }

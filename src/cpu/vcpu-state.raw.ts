@@ -1,0 +1,297 @@
+/**
+ * One vCPU's registers and exit record, as they lie in shared memory (abi/layout.ts, VCPU). The registers may be touched
+ * only by the vCPU's own thread, or by any thread before it starts; the request word and the guest mode by every thread.
+ */
+import {
+  MODE_32, PAGE_SHIFT, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
+  SEGMENT_TR, VCPU, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE,
+} from "../abi/layout.js";
+
+/** Numbers of the general registers, as instructions encode them. */
+export const RAX = 0;
+export const RCX = 1;
+export const RDX = 2;
+export const RBX = 3;
+export const RSI = 6;
+export const RDI = 7;
+
+const STATE_BYTES = 0x800;
+const NO_EXCEPTION = 0xffff_ffff;
+const FLAG_CF = 1n;
+const FLAG_PF = 4n;
+const FLAG_AF = 0x10n;
+const FLAG_ZF = 0x40n;
+const FLAG_SF = 0x80n;
+const FLAG_IF = 0x200n;
+const FLAG_OF = 0x800n;
+const LIMIT_ALL = 0xffff_ffff;
+const CODE_32 = 0xc09b;
+const DATA_32 = 0xc093;
+const TSS_32_BUSY = 0x8b;
+const LDT = 0x82;
+
+/** Address of vCPU `index`'s state in host memory. */
+export function vcpuStateAddress(index: number): number {
+  return VCPU_AREA_BASE + index * VCPU_AREA_STRIDE + VCPU_AREA.state;
+}
+
+/** What a vCPU's thread and its controllers see of the vCPU. */
+export class VcpuState {
+  readonly #u64: BigUint64Array;
+  readonly #u32: Uint32Array;
+  readonly #i32: Int32Array;
+
+  constructor(memory: WebAssembly.Memory, readonly index: number) {
+    const base = vcpuStateAddress(index);
+    this.#u64 = new BigUint64Array(memory.buffer, base, STATE_BYTES / 8);
+    this.#u32 = new Uint32Array(memory.buffer, base, STATE_BYTES / 4);
+    this.#i32 = new Int32Array(memory.buffer, base, STATE_BYTES / 4);
+  }
+
+  /** The u64 field of the state at byte offset `offset` (one of VCPU). */
+  readU64(offset: number): bigint {
+    return this.#u64[offset >> 3]!;
+  }
+
+  writeU64(offset: number, value: bigint): void {
+    this.#u64[offset >> 3] = value;
+  }
+
+  /** The u32 field of the state at byte offset `offset` (one of VCPU). */
+  readU32(offset: number): number {
+    return this.#u32[offset >> 2]!;
+  }
+
+  writeU32(offset: number, value: number): void {
+    this.#u32[offset >> 2] = value;
+  }
+
+  /** General register `n` (0..15). */
+  gpr(n: number): bigint {
+    return this.#u64[(VCPU.gpr >> 3) + n]!;
+  }
+
+  setGpr(n: number, value: bigint): void {
+    this.#u64[(VCPU.gpr >> 3) + n] = value;
+  }
+
+  /** Low 32 bits of general register `n`. */
+  gpr32(n: number): number {
+    return this.#u32[(VCPU.gpr >> 2) + 2 * n]!;
+  }
+
+  /** Writes `value` (unsigned 32-bit) zero-extended, as every 32-bit result is. */
+  setGpr32(n: number, value: number): void {
+    this.#u64[(VCPU.gpr >> 3) + n] = BigInt(value >>> 0);
+  }
+
+  get rip(): bigint {
+    return this.#u64[VCPU.rip >> 3]!;
+  }
+
+  set rip(value: bigint) {
+    this.#u64[VCPU.rip >> 3] = value;
+  }
+
+  get cpl(): number {
+    return this.#u32[VCPU.cpl >> 2]!;
+  }
+
+  /** MODE_16, MODE_32 or MODE_64. */
+  get mode(): number {
+    return this.#u32[VCPU.mode >> 2]!;
+  }
+
+  get interruptsEnabled(): boolean {
+    return (this.#u64[VCPU.rflags >> 3]! & FLAG_IF) !== 0n;
+  }
+
+  get instructionsRetired(): number {
+    return Number(this.#u64[VCPU.instructionsRetired >> 3]!);
+  }
+
+  get exitReason(): number {
+    return this.#u32[VCPU.exitReason >> 2]!;
+  }
+
+  get exitSize(): number {
+    return this.#u32[VCPU.exitSize >> 2]!;
+  }
+
+  get exitWrite(): boolean {
+    return this.#u32[VCPU.exitWrite >> 2]! !== 0;
+  }
+
+  /** Whether the access of the exit reads before it writes, so that a device must be read first (EXIT_NPT). */
+  get exitReadsFirst(): boolean {
+    return this.#u32[VCPU.exitWrite >> 2]! === 2;
+  }
+
+  /** Port or guest-physical address of the exit; always fits a number. */
+  get exitAddress(): number {
+    return Number(this.#u64[VCPU.exitAddress >> 3]!);
+  }
+
+  get exitData(): bigint {
+    return this.#u64[VCPU.exitData >> 3]!;
+  }
+
+  /** Guest frame number of the exit's address. */
+  get exitGfn(): number {
+    return Number(this.#u64[VCPU.exitAddress >> 3]! >> BigInt(PAGE_SHIFT));
+  }
+
+  /** Moves RIP behind the instruction that exited (length in the low byte of exitSize). */
+  skipInstruction(): void {
+    const next = this.rip + BigInt(this.exitSize & 0xff);
+    this.rip = this.mode === 2 ? next & 0xffff_ffff_ffff_ffffn : next & 0xffff_ffffn;
+  }
+
+  /** Base address held in segment slot `slot` (SEGMENT_*). */
+  segmentBase(slot: number): bigint {
+    return this.#u64[(VCPU.segments + slot * SEGMENT_SIZE + SEGMENT_BASE) >> 3]!;
+  }
+
+  setSegmentBase(slot: number, base: bigint): void {
+    this.#u64[(VCPU.segments + slot * SEGMENT_SIZE + SEGMENT_BASE) >> 3] = base;
+  }
+
+  /** RFLAGS with the six arithmetic flags that the core keeps lazily (interpreter/flags.ts). */
+  get rflags(): bigint {
+    const result = this.#u64[VCPU.flagResult >> 3]!;
+    const aux = this.#u64[VCPU.flagAux >> 3]!;
+    const extra = this.#u64[VCPU.flagExtra >> 3]!;
+    let value = this.#u64[VCPU.rflags >> 3]! | (aux >> 63n) | ((aux & 8n) << 1n);
+    if (result === 0n) value |= FLAG_ZF;
+    if ((result ^ extra) >> 63n) value |= FLAG_SF;
+    if ((aux >> 63n) ^ ((aux >> 62n) & 1n)) value |= FLAG_OF;
+    if (hasEvenParity(Number((result ^ extra) & 0xffn))) value |= FLAG_PF;
+    return value;
+  }
+
+  /** Sets the six arithmetic flags from their places in RFLAGS; other bits of `value` are ignored. */
+  setArithmeticFlags(value: bigint): void {
+    const carry = value & FLAG_CF;
+    const overflow = (value & FLAG_OF) >> 11n;
+    this.#u64[VCPU.flagAux >> 3] = (carry << 63n) | ((carry ^ overflow) << 62n) | ((value & FLAG_AF) >> 1n);
+    const isZero = (value & FLAG_ZF) !== 0n;
+    const parityDiffers = ((value & FLAG_PF) !== 0n) !== isZero;
+    this.#u64[VCPU.flagResult >> 3] = isZero ? 0n : 1n;
+    this.#u64[VCPU.flagExtra >> 3] = ((value & FLAG_SF) << 56n) | (parityDiffers ? 1n : 0n);
+  }
+
+  /** Lets the core raise exception `vector` at the current RIP when it next runs. */
+  injectException(vector: number, errorCode?: number): void {
+    this.writeU32(VCPU.exceptionVector, vector);
+    this.writeU32(VCPU.exceptionErrorCode, errorCode ?? 0);
+    this.writeU32(VCPU.exceptionHasErrorCode, errorCode === undefined ? 0 : 1);
+  }
+
+  /** The external interrupt that waits for IF: its vector, or undefined to take it back. */
+  setPendingInterrupt(vector: number | undefined): void {
+    this.#u32[VCPU.pendingInterrupt >> 2] = vector === undefined ? 0 : 0x100 | vector;
+  }
+
+  /** Answers a read from a guest-physical address without memory; the instruction is then run again. */
+  answerMmioRead(gpa: bigint, value: bigint): void {
+    this.#fillMmioLatch(1, gpa, value);
+  }
+
+  /** Says that a write to a guest-physical address without memory was taken. */
+  acceptMmioWrite(gpa: bigint): void {
+    this.#fillMmioLatch(2, gpa, 0n);
+  }
+
+  /** An instruction that reads, changes and writes one register needs both answers, so the other one stays. */
+  #fillMmioLatch(state: number, gpa: bigint, value: bigint): void {
+    const kept = this.#u64[VCPU.mmioAddress >> 3] === gpa ? this.#u32[VCPU.mmioState >> 2]! : 0;
+    this.#u64[VCPU.mmioAddress >> 3] = gpa;
+    if (state === 1) this.#u64[VCPU.mmioValue >> 3] = value;
+    this.#u32[VCPU.mmioState >> 2] = kept | state;
+  }
+
+  /** Sets bits of the request word and wakes the vCPU. Any thread. Pairs with takeRequests and waitForRequest. */
+  postRequest(bits: number): void {
+    Atomics.or(this.#i32, VCPU.request >> 2, bits);
+    Atomics.notify(this.#i32, VCPU.request >> 2);
+  }
+
+  /** Reads the request word. Any thread. */
+  get requests(): number {
+    return Atomics.load(this.#i32, VCPU.request >> 2);
+  }
+
+  /** Clears `bits` of the request word; returns which of them were set. For requests that nobody waits for. */
+  takeRequests(bits: number): number {
+    return Atomics.and(this.#i32, VCPU.request >> 2, ~bits) & bits;
+  }
+
+  /** As takeRequests, and wakes who waits in waitForRequest until they are dealt with. */
+  acknowledgeRequests(bits: number): number {
+    const taken = this.takeRequests(bits);
+    if (taken !== 0) Atomics.notify(this.#i32, VCPU.request >> 2);
+    return taken;
+  }
+
+  /** VCPU_OUTSIDE_GUEST_MODE or VCPU_IN_GUEST_MODE. Any thread. */
+  get guestMode(): number {
+    return Atomics.load(this.#i32, VCPU.guestMode >> 2);
+  }
+
+  /**
+   * vCPU thread. Entering pairs with postRequest: either the core sees the request at its first poll, or the poster
+   * sees the vCPU outside guest mode.
+   */
+  setGuestMode(mode: number): void {
+    Atomics.store(this.#i32, VCPU.guestMode >> 2, mode);
+  }
+
+  /** Sleeps while the request word is `expected`, at most `timeoutMs` (may be Infinity). Never on the main thread. */
+  waitForRequest(expected: number, timeoutMs: number): void {
+    Atomics.wait(this.#i32, VCPU.request >> 2, expected, timeoutMs);
+  }
+
+  /** Values after a reset that every start needs: nothing pending, default control words. */
+  reset(): void {
+    this.#u32.fill(0, 0, VCPU.request >> 2);
+    this.#u64[VCPU.rflags >> 3] = 2n;
+    this.#u64[VCPU.flagResult >> 3] = 1n;
+    this.#u64[VCPU.flagExtra >> 3] = 1n;
+    this.#u64[VCPU.cr0 >> 3] = 0x11n;
+    this.#u64[VCPU.pat >> 3] = 0x0007_0406_0007_0406n;
+    this.#u64[(VCPU.dr >> 3) + 6] = 0xffff_0ff0n;
+    this.#u64[(VCPU.dr >> 3) + 7] = 0x400n;
+    this.writeU32(VCPU.exceptionVector, NO_EXCEPTION);
+    this.writeU32(VCPU.gdtrLimit, 0xffff);
+    this.writeU32(VCPU.idtrLimit, 0xffff);
+    this.writeU32(VCPU.mxcsr, 0x1f80);
+    this.writeU32(VCPU.fpuControl, 0x37f);
+  }
+
+  /** The state at a PVH entry: flat 32-bit protected mode, paging off, EBX = gpa of hvm_start_info. */
+  resetForPvh(entry: number, startInfo: number): void {
+    this.reset();
+    for (let slot = 0; slot < SEGMENT_LDTR; slot++) {
+      this.#setSegment(slot, slot === SEGMENT_CS ? 8 : 16, slot === SEGMENT_CS ? CODE_32 : DATA_32, LIMIT_ALL);
+    }
+    this.#setSegment(SEGMENT_LDTR, 0, LDT, 0);
+    this.#setSegment(SEGMENT_TR, 0x18, TSS_32_BUSY, 0x67);
+    this.writeU32(VCPU.mode, MODE_32);
+    this.rip = BigInt(entry);
+    this.setGpr(RBX, BigInt(startInfo));
+  }
+
+  #setSegment(slot: number, selector: number, attributes: number, limit: number): void {
+    const address = VCPU.segments + slot * SEGMENT_SIZE;
+    this.writeU32(address + SEGMENT_SELECTOR, selector);
+    this.writeU32(address + SEGMENT_ATTRIBUTES, attributes);
+    this.writeU64(address + SEGMENT_BASE, 0n);
+    this.writeU32(address + SEGMENT_LIMIT, limit);
+  }
+}
+
+function hasEvenParity(byte: number): boolean {
+  let folded = byte ^ (byte >> 4);
+  folded ^= folded >> 2;
+  return ((folded ^ (folded >> 1)) & 1) === 0;
+}

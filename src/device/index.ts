@@ -1,0 +1,13 @@
+/** The public face of device: the back ends of the guest's PV devices, and its local APICs. */
+export type { ConsoleOptions } from "./console/console-backend.js";
+export { ConsoleBackend } from "./console/console-backend.js";
+export type { BackendDomain, BackendOptions, BackendParts } from "./device-backends.js";
+export { DeviceBackends } from "./device-backends.js";
+export type { Grant } from "./grants/grants.js";
+export { openGrantedPage, readGrant } from "./grants/grants.js";
+export type { DeviceClock, DeviceDomain } from "./interfaces.js";
+export type { ApicSignals, LocalApicOptions } from "./local-apic/local-apic.js";
+export { LocalApic } from "./local-apic/local-apic.js";
+export type { StoreChange, StoreError } from "./xenstore/store-view.js";
+export { Store } from "./xenstore/store.js";
+export { XenstoreServer } from "./xenstore/xenstore-server.js";

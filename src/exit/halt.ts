@@ -1,0 +1,70 @@
+/**
+ * HLT: the vCPU sleeps until an event, its timer or a request.
+ *
+ *   vCPU thread                              other thread
+ *   request = load(request word)             raise port: pending bits in guest memory
+ *   upcall pending? timer due? -> leave      postRequest(EVENT): or, notify
+ *   wait(request word, request)
+ *
+ * The word is read before the event state, so an event raised in between changes the word and the wait returns at once.
+ */
+import { REQUEST_EVENT } from "../abi/layout.js";
+import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
+import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
+
+/** Waits shorter than this are spun through: a sleep and its wake-up cost about as much. */
+const SPIN_NS = 20_000;
+const NS_PER_MS = 1e6;
+
+/** Handles EXIT_HLT. RIP is already behind the instruction. */
+export function handleHalt(vcpu: VcpuContext): VcpuOutcome | undefined {
+  if (!vcpu.state.interruptsEnabled) return haltForGood(vcpu);
+  if (!isAwake(vcpu)) sleepUntilEvent(vcpu);
+  return undefined;
+}
+
+/** Raises the timer's event when its time has come. */
+export function pollTimer({ hypercalls, machine, counters, index }: VcpuContext): void {
+  const deadlineNs = hypercalls.timerDeadlineNs(index);
+  if (deadlineNs === Infinity || deadlineNs > machine.nowNs()) return;
+  if (hypercalls.fireTimer(index)) counters.add("timersFired");
+}
+
+/** Sleeps until an event is due for the vCPU. */
+export function sleepUntilEvent(vcpu: VcpuContext): void {
+  sleepUntil(vcpu, () => isAwake(vcpu), Infinity);
+}
+
+/** Sleeps until `isReady`, `deadlineNs`, or a request that the run loop has to look at; the vCPU's timer fires meanwhile. */
+export function sleepUntil(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: number): void {
+  const { hypercalls, machine, counters, index } = vcpu;
+  const begunNs = machine.nowNs();
+  hypercalls.setRunstate(index, RUNSTATE_blocked);
+  while (!isSleepOver(vcpu, isReady, deadlineNs)) continue;
+  hypercalls.setRunstate(index, RUNSTATE_running);
+  counters.add("haltedNs", machine.nowNs() - begunNs);
+}
+
+/** One look around, then one sleep if there is nothing. */
+function isSleepOver(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: number): boolean {
+  const { state, hypercalls, machine, index } = vcpu;
+  state.takeRequests(REQUEST_EVENT);
+  const requests = state.requests;
+  pollTimer(vcpu);
+  const nowNs = machine.nowNs();
+  if (requests !== 0 || isReady() || nowNs >= deadlineNs) return true;
+  const sleepNs = Math.min(hypercalls.timerDeadlineNs(index), deadlineNs) - nowNs;
+  if (sleepNs > SPIN_NS) state.waitForRequest(requests, sleepNs / NS_PER_MS);
+  return false;
+}
+
+/** CLI; HLT: Xen takes it as power-off on the last vCPU that is online, and as "this vCPU is down" on others. */
+export function haltForGood({ machine, state }: VcpuContext): VcpuOutcome | undefined {
+  if (machine.wentOffline()) return { kind: "power-off" };
+  while (state.requests === 0) state.waitForRequest(0, Infinity);
+  return undefined;
+}
+
+function isAwake({ hypercalls, index }: VcpuContext): boolean {
+  return hypercalls.callbackVector() !== 0 && hypercalls.upcallPending(index);
+}

@@ -1,0 +1,13 @@
+/** The vCPU run loop and its tables. */
+export { VcpuCounters } from "./counters.raw.js";
+export { CPU_FEATURES, type CpuFeature } from "./cpuid-features.js";
+export { cpuid, CPUID_TABLE, type CpuidAnswer, type CpuidLeaf } from "./cpuid-table.js";
+export { EXIT_TABLE } from "./exit-table.js";
+export { formatGuestReport, type GuestReport } from "./guest-report.js";
+export { createLinearMemory } from "./linear-memory.js";
+export { MSR_TABLE, type MsrEntry } from "./msr-table.js";
+export { PORT_TABLE, type PortEntry } from "./port-io.js";
+export { runVcpu } from "./run-loop.js";
+export type {
+  HypercallTarget, LocalApicTarget, MachineCalls, PhysicalMemory, VcpuContext, VcpuOutcome,
+} from "./vcpu-context.js";

@@ -1,0 +1,88 @@
+/** The run loop of one vCPU: requests, timer, upcall, guest mode, exit, and again. */
+import {
+  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE,
+  VCPU_OUTSIDE_GUEST_MODE,
+} from "../abi/layout.js";
+import { EXIT_TABLE } from "./exit-table.js";
+import { pollTimer } from "./halt.js";
+import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
+
+/** How long the core should stay in guest mode at most; a timer may fire this much late. */
+const TURN_NS = 1e6;
+const BUDGET_MIN = 5_000;
+const BUDGET_MAX = 1_000_000;
+const BUDGET_FIRST = 200_000;
+
+/** Runs vCPU `vcpu` until it is stopped or the guest ends. */
+export function runVcpu(vcpu: VcpuContext): VcpuOutcome {
+  const pace = new Pace();
+  for (;;) {
+    const outcome = runTurn(vcpu, pace);
+    if (outcome !== undefined) return outcome;
+  }
+}
+
+function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
+  if (vcpu.state.requests !== 0) {
+    const stopped = handleRequests(vcpu);
+    if (stopped !== undefined) return stopped;
+  }
+  pollTimer(vcpu);
+  offerUpcall(vcpu);
+  const { core, state, machine, hypercalls, counters, index } = vcpu;
+  const begunNs = machine.nowNs();
+  const budget = pace.budget(hypercalls.timerDeadlineNs(index) - begunNs);
+  state.setGuestMode(VCPU_IN_GUEST_MODE);
+  const reason = core.run(budget);
+  state.setGuestMode(VCPU_OUTSIDE_GUEST_MODE);
+  if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
+  counters.countExit(reason);
+  const handler = EXIT_TABLE[reason];
+  if (handler === undefined) throw new Error(`expected an exit reason of the table, got ${reason}`);
+  return handler(vcpu);
+}
+
+function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
+  const { state, core } = vcpu;
+  state.takeRequests(REQUEST_EVENT);
+  if ((state.requests & REQUEST_PAUSE) !== 0) waitWhilePaused(vcpu);
+  if (state.acknowledgeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
+  if (state.acknowledgeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
+  return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;
+}
+
+function waitWhilePaused({ state, machine }: VcpuContext): void {
+  machine.paused();
+  for (;;) {
+    const requests = state.requests;
+    if ((requests & REQUEST_PAUSE) === 0 || (requests & REQUEST_STOP) !== 0) return;
+    state.waitForRequest(requests, Infinity);
+  }
+}
+
+/**
+ * The event upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest cleared it
+ * without an interrupt.
+ */
+function offerUpcall({ hypercalls, state, index }: VcpuContext): void {
+  const vector = hypercalls.callbackVector();
+  const isPending = vector !== 0 && hypercalls.upcallPending(index);
+  state.setPendingInterrupt(isPending ? vector : undefined);
+}
+
+/** How many instructions fill one turn, learnt from the turns before. */
+class Pace {
+  #instructionsPerNs = BUDGET_FIRST / TURN_NS;
+
+  /** Budget for a turn that should not outlast `remainingNs` (until the next timer, may be Infinity or past). */
+  budget(remainingNs: number): number {
+    const turnNs = Math.min(TURN_NS, Math.max(remainingNs, 0));
+    return Math.round(Math.min(BUDGET_MAX, Math.max(BUDGET_MIN, turnNs * this.#instructionsPerNs)));
+  }
+
+  /** Takes in that `instructions` took `elapsedNs`. */
+  learn(instructions: number, elapsedNs: number): void {
+    if (elapsedNs <= 0) return;
+    this.#instructionsPerNs += (instructions / elapsedNs - this.#instructionsPerNs) / 4;
+  }
+}

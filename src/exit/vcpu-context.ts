@@ -1,0 +1,66 @@
+/** What the handlers of one vCPU's exits work on. */
+import type { Gfn, Gpa } from "../abi/address.js";
+import type { Core, VcpuState } from "../cpu/index.js";
+import type { LinearMemory, XenDomain } from "../hypercall/index.js";
+import type { GuestReport } from "./guest-report.js";
+import type { VcpuCounters } from "./counters.raw.js";
+
+/** What the run loop needs of the hypercall room. */
+export type HypercallTarget = Pick<
+  XenDomain,
+  | "hypercall" | "takeSchedulingRequest" | "pollReady" | "endPoll" | "upcallPending" | "callbackVector" | "timerDeadlineNs"
+  | "fireTimer" | "setRunstate" | "shutdownReason"
+>;
+
+/** What the run loop needs of the local APIC. */
+export interface LocalApicTarget {
+  /** Reads the 32-bit register at `offset` of the APIC page. */
+  readMmio(offset: number): number;
+  writeMmio(offset: number, value: number): void;
+  /** undefined = no such register, the guest gets #GP. */
+  readMsr(msr: number): bigint | undefined;
+  /** false = refused, the guest gets #GP. */
+  writeMsr(msr: number, value: bigint): boolean;
+}
+
+/** Guest memory by guest-physical address. */
+export interface PhysicalMemory {
+  read(gpa: Gpa, lengthBytes: number): Uint8Array | undefined;
+  write(gpa: Gpa, bytes: Uint8Array): boolean;
+}
+
+/** What the run loop asks of the machine around it. */
+export interface MachineCalls {
+  /** Gives a guest page its frame (nested page fault). */
+  faultIn(gfn: Gfn, write: boolean): "mapped" | "no-slot" | "out-of-memory";
+  /** Nanoseconds since VM start, the guest's TSC. */
+  nowNs(): number;
+  /** This vCPU halted for good (CLI; HLT). True when no other vCPU is left. */
+  wentOffline(): boolean;
+  /** This vCPU has left guest mode because of REQUEST_PAUSE. */
+  paused(): void;
+  /** A byte written to the debug port 0xE9. */
+  debugByte(byte: number): void;
+}
+
+/** One vCPU, as the exit handlers see it. */
+export interface VcpuContext {
+  readonly index: number;
+  readonly vcpuCount: number;
+  readonly core: Core;
+  readonly state: VcpuState;
+  readonly hypercalls: HypercallTarget;
+  readonly apic: LocalApicTarget;
+  readonly memory: PhysicalMemory;
+  readonly linear: LinearMemory;
+  readonly machine: MachineCalls;
+  readonly counters: VcpuCounters;
+}
+
+/** Why a vCPU's run loop came back. */
+export type VcpuOutcome =
+  | { readonly kind: "stopped" | "power-off" | "reboot" | "crash" | "suspend" | "out-of-memory" }
+  | { readonly kind: "triple-fault" | "unsupported-instruction"; readonly report: GuestReport };
+
+/** Acts on one exit; undefined = run on. */
+export type ExitHandler = (vcpu: VcpuContext) => VcpuOutcome | undefined;

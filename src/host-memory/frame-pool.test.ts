@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { frameAddress } from "../abi/address.js";
+import type { Pfn } from "../abi/address.js";
+import { FRAMES_BASE, PAGE_SIZE } from "../abi/layout.js";
+import { FRAME_GUEST, FRAME_TABLE } from "./frame-pool.js";
+import { HostMemory } from "./index.js";
+import { FIRST_BLOCK, FRAMES_PER_BLOCK } from "./layout.js";
+
+const MIB = 0x10_0000;
+
+function smallHost(): HostMemory {
+  return HostMemory.create({ guestMemoryBytes: MIB, vcpuCount: 1 });
+}
+
+function takeAll(host: HostMemory): Pfn[] {
+  const taken: Pfn[] = [];
+  for (let pfn = host.pool.allocateZeroed(FRAME_GUEST, 1); pfn !== undefined; pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)) taken.push(pfn);
+  return taken;
+}
+
+test("an exhausted pool says so, and gives every frame again once it is released", () => {
+  const host = smallHost();
+  const first = takeAll(host);
+  assert.equal(first.length, FRAMES_PER_BLOCK);
+  assert.equal(new Set(first).size, FRAMES_PER_BLOCK);
+  assert.equal(host.statistics().framesInUse, FRAMES_PER_BLOCK);
+  for (const pfn of first) host.pool.release(pfn);
+  assert.equal(host.statistics().framesInUse, 0);
+  assert.equal(takeAll(host).length, FRAMES_PER_BLOCK);
+});
+
+test("a released frame is zeroed before it is handed out again", () => {
+  const host = smallHost();
+  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  assert.ok(frameAddress(pfn) >= FRAMES_BASE);
+  host.views.bytes.fill(0xa5, frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE);
+  host.pool.release(pfn);
+  assert.equal(host.pool.allocateZeroed(FRAME_GUEST, 1), pfn);
+  assert.ok(host.views.bytes.subarray(frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE).every((byte) => byte === 0));
+});
+
+test("releasing a free frame stops the VM", () => {
+  const host = smallHost();
+  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  host.pool.release(pfn);
+  assert.throws(() => host.pool.release(pfn), { name: "AssertionError", message: /one reference/ });
+});
+
+test("the frame table knows use, owner and references", () => {
+  const host = smallHost();
+  const pfn = host.pool.allocateUncleared(FRAME_TABLE, 77)!;
+  assert.deepEqual(host.pool.describe(pfn), { use: FRAME_TABLE, owner: 77, references: 1 });
+  assert.equal(host.statistics().tableFrames, 1);
+});
+
+test("a block goes offline only when empty, and gives no frames until it is online again", () => {
+  const host = HostMemory.create({ guestMemoryBytes: 16 * MIB, vcpuCount: 1 });
+  assert.deepEqual(host.statistics().blocks.map((block) => block.state), ["online", "online"]);
+  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  assert.equal(host.pool.offlineBlock(FIRST_BLOCK), "in-use");
+  assert.equal(host.pool.offlineBlock(FIRST_BLOCK + 1), "offline");
+  const rest = takeAll(host);
+  assert.equal(rest.length, FRAMES_PER_BLOCK - 1);
+  assert.equal(host.statistics().blocks[1]!.framesInUse, 0);
+  host.pool.onlineBlock(FIRST_BLOCK + 1);
+  assert.equal(takeAll(host).length, FRAMES_PER_BLOCK);
+  for (const frame of [pfn, ...rest]) host.pool.release(frame);
+  assert.equal(host.pool.offlineBlock(FIRST_BLOCK), "offline");
+});
+
+test("offline of a block that is not there stops the VM", () => {
+  assert.throws(() => smallHost().pool.offlineBlock(FIRST_BLOCK + 200), { name: "AssertionError", message: /memory block of this host/ });
+});
+
+test("two threads that take and release frames never hold the same one", async () => {
+  const host = smallHost();
+  const results = await Promise.all([0x11, 0x22].map((signature) => {
+    const workerData = { memory: host.memory, rounds: 15_000, signature };
+    return once(new Worker(new URL("./frame-pool.worker.js", import.meta.url), { workerData }), "message");
+  }));
+  assert.deepEqual(results, [[0], [0]]);
+  assert.equal(host.statistics().framesInUse, 0);
+});

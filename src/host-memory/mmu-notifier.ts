@@ -1,0 +1,41 @@
+/**
+ * The list of those who want to know before host pages go away, and after. It belongs to one thread; what all threads
+ * must hear (guest pages, vCPU TLBs) goes through shared memory instead, see invalidation.ts.
+ */
+import type { Gfn, HvaPage } from "../abi/address.js";
+
+/** A run of pages of one memslot whose mappings change. */
+export interface InvalidationRange {
+  readonly firstHvaPage: HvaPage;
+  readonly firstGfn: Gfn;
+  readonly pageCount: number;
+}
+
+/** Callbacks in pairs, by the thread that makes the change. They may sleep, but not change memslots or move pages. */
+export interface MmuNotifier {
+  /** Before the change. On return the notifier uses none of the pages, and will not until the matching end. */
+  invalidateRangeStart(range: InvalidationRange): void;
+  /** After the change; the old frames may be gone already. */
+  invalidateRangeEnd(range: InvalidationRange): void;
+}
+
+/** The notifiers of one thread. */
+export class MmuNotifierList {
+  readonly #notifiers = new Set<MmuNotifier>();
+
+  /** Adds a notifier; the result takes it off again. */
+  register(notifier: MmuNotifier): () => void {
+    this.#notifiers.add(notifier);
+    return () => void this.#notifiers.delete(notifier);
+  }
+
+  /** Calls everybody's start. */
+  start(range: InvalidationRange): void {
+    for (const notifier of this.#notifiers) notifier.invalidateRangeStart(range);
+  }
+
+  /** Calls everybody's end. */
+  end(range: InvalidationRange): void {
+    for (const notifier of this.#notifiers) notifier.invalidateRangeEnd(range);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The nested page table: gfn -> frame, for the processor only. Entry format: abi/layout.ts.
+ *
+ * It is a cache of memslots and address space and may lack any entry. Only this room makes and removes entries, under
+ * WORD_MMU_LOCK; the processor and guest-page set ACCESSED, DIRTY and CODE at any time by atomic or, so every change
+ * here keeps those bits: a removed entry still remembers that a processor may hold decoded code of the guest page.
+ */
+import { atomicAnd, atomicCompareExchange, atomicLoad, atomicOr } from "#sync";
+import type { SharedWords } from "#sync";
+import { frameAddress } from "../abi/address.js";
+import type { Gfn, Pfn } from "../abi/address.js";
+import { NPT_ACCESSED, NPT_CODE, NPT_DIRTY, NPT_PRESENT, NPT_WRITABLE } from "../abi/layout.js";
+import type { FramePool } from "./frame-pool.js";
+import { WORD_NPT_ROOT } from "./layout.js";
+import { NO_ENTRY, TwoLevelTable } from "./two-level-table.js";
+
+const KEPT_BITS = NPT_ACCESSED | NPT_DIRTY | NPT_CODE;
+
+/** The nested page table of one VM. */
+export class NestedPageTable {
+  readonly #words: SharedWords;
+  readonly #table: TwoLevelTable;
+
+  constructor(words: SharedWords, pool: FramePool) {
+    this.#words = words;
+    this.#table = new TwoLevelTable(words, pool, WORD_NPT_ROOT);
+  }
+
+  /** The entry of `gfn` as it is now, 0 if it has none. Never sleeps. */
+  entry(gfn: Gfn): number {
+    const index = this.#table.findEntry(gfn);
+    return index === NO_ENTRY ? 0 : atomicLoad(this.#words, index);
+  }
+
+  /** Whether the processor can reach `gfn` without our help. Never sleeps. */
+  allows(gfn: Gfn, write: boolean): boolean {
+    const needed = write ? NPT_PRESENT | NPT_WRITABLE : NPT_PRESENT;
+    return (this.entry(gfn) & needed) === needed;
+  }
+
+  /**
+   * Records that somebody other than a processor wrote the page, and returns the entry's flags from before.
+   * The atomic or is also the barrier between the written bytes and the test of CODE: it pairs with the processor, which
+   * sets CODE before it reads the bytes it decodes, so one of the two sees the other.
+   */
+  markWritten(gfn: Gfn): number {
+    const index = this.#table.findEntry(gfn);
+    return index === NO_ENTRY ? 0 : atomicOr(this.#words, index, NPT_ACCESSED | NPT_DIRTY);
+  }
+
+  /** Makes room for an entry; false = no frame for the table. Precondition: WORD_MMU_LOCK held. */
+  ensureEntryLocked(gfn: Gfn): boolean {
+    return this.#table.ensureEntryLocked(gfn) !== NO_ENTRY;
+  }
+
+  /** Maps `gfn` to a frame, writable. Preconditions: WORD_MMU_LOCK held; `ensureEntryLocked` was true for the page once. */
+  mapLocked(gfn: Gfn, pfn: Pfn): void {
+    const index = this.#table.findEntry(gfn);
+    const mapping = (frameAddress(pfn) | NPT_PRESENT | NPT_WRITABLE) | 0;
+    for (;;) {
+      const old = atomicLoad(this.#words, index);
+      if (atomicCompareExchange(this.#words, index, old, mapping | (old & KEPT_BITS)) === old) return;
+    }
+  }
+
+  /**
+   * Takes the mapping of `gfn` away. Precondition: WORD_MMU_LOCK held.
+   * Owes: the frame may still be reached through TLBs until all vCPUs have flushed theirs.
+   */
+  unmapLocked(gfn: Gfn): void {
+    const index = this.#table.findEntry(gfn);
+    if (index !== NO_ENTRY) atomicAnd(this.#words, index, KEPT_BITS);
+  }
+}

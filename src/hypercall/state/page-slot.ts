@@ -1,0 +1,34 @@
+/**
+ * One thread's window on a guest page whose place is kept in shared memory and may change: reopened when it did.
+ */
+import { gfnOf, gpaOfGfn } from "../../abi/address.js";
+import type { GuestMemory, GuestPage } from "../../guest-page/index.js";
+
+/** Holds at most one opened range. Use by one thread only. */
+export class PageSlot {
+  readonly #guest: GuestMemory;
+  #gfn = -1;
+  #offset = 0;
+  #page: GuestPage | undefined;
+
+  constructor(guest: GuestMemory) {
+    this.#guest = guest;
+  }
+
+  /** The page that shows `lengthBytes` bytes at `offset` of `gfn`; undefined = no memslot there. */
+  at(gfn: number, offset: number, lengthBytes: number): GuestPage | undefined {
+    if (gfn === this.#gfn && offset === this.#offset && this.#page !== undefined) return this.#page;
+    this.#page?.deactivate();
+    this.#page = this.#guest.openPage(gpaOfGfn(gfnOf(gfn), offset), lengthBytes);
+    this.#gfn = gfn;
+    this.#offset = offset;
+    return this.#page;
+  }
+
+  /** Gives the window back. */
+  close(): void {
+    this.#page?.deactivate();
+    this.#page = undefined;
+    this.#gfn = -1;
+  }
+}

@@ -1,0 +1,32 @@
+/** What the machine's threads are started with and what they post to the main thread. */
+import type { VcpuOutcome } from "../exit/index.js";
+
+/** Data of every thread of a VM. */
+export interface ThreadStart {
+  readonly memory: WebAssembly.Memory;
+  /** monotonicNs() at VM start: the guest's time 0. */
+  readonly originNs: number;
+  readonly vcpuCount: number;
+}
+
+/** Data of a vCPU's thread. */
+export interface VcpuThreadStart extends ThreadStart {
+  readonly module: WebAssembly.Module;
+  readonly vcpuIndex: number;
+}
+
+/** From a vCPU's thread. */
+export type VcpuMessage =
+  | { readonly type: "paused" }
+  /** Bytes written to the debug port. */
+  | { readonly type: "debug"; readonly bytes: Uint8Array }
+  | { readonly type: "ended"; readonly outcome: VcpuOutcome };
+
+/**
+ * From the device thread. The agent's output comes after all output of other consoles that the guest wrote before it, so that an
+ * "exit" line finds the command's output complete.
+ */
+export type DeviceMessage =
+  | { readonly type: "output"; readonly console: number; readonly bytes: Uint8Array }
+  /** The guest took input of this console: there may be room in the ring. */
+  | { readonly type: "input-taken"; readonly console: number };

@@ -1,0 +1,43 @@
+/** What a VM tells about itself. */
+import { EXIT_NAMES } from "../abi/layout.js";
+
+/** A snapshot of a VM's counters; a stopped VM keeps its last one. */
+export interface MachineStats {
+  /** Milliseconds since the start of the vCPUs. */
+  readonly uptimeMs: number;
+  /** Milliseconds from the start of the vCPUs until the default guest's init was ready; undefined before that. */
+  readonly bootMs: number | undefined;
+  /** Guest instructions retired, by the tier that ran them. */
+  readonly instructions: Readonly<Record<"interpreter", number>>;
+  readonly memory: {
+    /** Size of guest memory. */
+    readonly guestBytes: number;
+    /** Guest pages that were ever touched and so have a frame. */
+    readonly pagesTouched: number;
+    /** Frames in use, page tables of the host included. */
+    readonly framesInUse: number;
+    readonly framesTotal: number;
+  };
+  /** Exits from guest mode, by reason. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** Hypercalls, by name. */
+  readonly hypercalls: Readonly<Record<string, number>>;
+  readonly vcpus: readonly VcpuStats[];
+}
+
+/** Counters of one vCPU. */
+export interface VcpuStats {
+  readonly instructions: number;
+  /** Milliseconds spent in HLT. */
+  readonly haltedMs: number;
+  readonly timersFired: number;
+  /** Accesses to registers, ports and addresses that nothing answers for. */
+  readonly refusedMsrs: number;
+  readonly unclaimedPorts: number;
+  readonly unclaimedMmio: number;
+}
+
+/** Adds up per-vCPU exit counters. */
+export function sumExits(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  return Object.fromEntries(EXIT_NAMES.map((name) => [name, parts.reduce((sum, part) => sum + (part[name] ?? 0), 0)]));
+}

@@ -1,0 +1,80 @@
+/** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
+import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
+import { createCore, VcpuState } from "../cpu/index.js";
+import { LocalApic } from "../device/index.js";
+import { createLinearMemory, type MachineCalls, runVcpu, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { GuestMemory } from "../guest-page/index.js";
+import { HostMemory } from "../host-memory/index.js";
+import { XenDomain } from "../hypercall/index.js";
+import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { ControlBlock } from "./control-block.raw.js";
+import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { flushVcpuTlbs } from "./vcpu-requests.js";
+
+const DEBUG_LINE_MAX = 256;
+const NEW_LINE = 10;
+
+/** Collects what the guest writes to its debug port, a line a message. */
+class DebugPort {
+  #line: number[] = [];
+
+  put(byte: number): void {
+    this.#line.push(byte);
+    if (byte === NEW_LINE || this.#line.length >= DEBUG_LINE_MAX) this.flush();
+  }
+
+  flush(): void {
+    if (this.#line.length > 0) post({ type: "debug", bytes: Uint8Array.from(this.#line) });
+    this.#line = [];
+  }
+}
+
+function post(message: VcpuMessage): void {
+  postToOwner(message);
+}
+
+function run(start: VcpuThreadStart): VcpuOutcome {
+  const { memory, module, vcpuIndex: index, vcpuCount, originNs } = start;
+  const nowNs = (): number => monotonicNs() - originNs;
+  const host = HostMemory.attach(memory);
+  const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
+  const others = vcpus.filter((vcpu) => vcpu.index !== index);
+  const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
+  host.setVcpuTlbFlush(() => {
+    core.flushTlb();
+    flushVcpuTlbs(others);
+  });
+  const guest = new GuestMemory(host, {
+    onCodeWrite: (gfn) => {
+      core.invalidateCode(gfn);
+      for (const other of others) other.postRequest(REQUEST_CODE_INVALIDATE);
+    },
+  });
+  const control = new ControlBlock(memory);
+  const debugPort = new DebugPort();
+  const machine: MachineCalls = {
+    faultIn: (gfn, write) => host.faultIn(gfn, write),
+    nowNs,
+    wentOffline: () => control.vcpuWentOffline(),
+    paused: () => post({ type: "paused" }),
+    debugByte: (byte) => debugPort.put(byte),
+  };
+  const hypercalls = new XenDomain({
+    host, guest, vcpuCount,
+    clock: { nowNs },
+    kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT),
+    ringDevice: () => control.ringDoorbell(),
+  });
+  const state = vcpus[index]!;
+  const outcome = runVcpu({
+    index, vcpuCount, core, state, hypercalls, machine,
+    apic: new LocalApic(memory, index),
+    memory: guest,
+    linear: createLinearMemory({ core, state, memory: guest, machine }),
+    counters: new VcpuCounters(memory, index),
+  });
+  debugPort.flush();
+  return outcome;
+}
+
+post({ type: "ended", outcome: run(threadData<VcpuThreadStart>()) });

@@ -1,0 +1,258 @@
+/** The library's one class: a virtual machine. */
+import type { ReadableStream } from "node:stream/web";
+import { WritableStream } from "node:stream/web";
+import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
+import { AgentJob, GuestAgent } from "./agent.js";
+import { loadCoreModule } from "./core-module.js";
+import { ExecTimeoutError, NoAgentError } from "./errors.js";
+import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
+import type { ExecOptions, GuestProcess } from "./guest-process.js";
+import { type GuestSource, prepareGuest } from "./guest-source.js";
+import { InputChannel } from "./input-channel.js";
+import { LogTail } from "./log-tail.js";
+import { checkOptions, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
+import { PushedStream } from "./pushed-stream.js";
+import { type MachineEnd, RunningMachine } from "./running-machine.js";
+import type { MachineStats } from "./stats.js";
+
+const VCPU_COUNT = 1;
+/** Console output kept for a first reader of `console.readable`. */
+const CONSOLE_KEPT_BYTES = 0x1_0000;
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+
+/** The guest's console, hvc0: what the guest writes, and what is typed. */
+export interface GuestConsole {
+  /** While it has a reader, the guest waits when the reader is slow; before that, the last 64 KiB are kept. */
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+}
+
+/** Options of a shutdown. */
+export interface ShutdownOptions {
+  /** How long the guest may take to power itself off before it is stopped. Default 10 s. */
+  readonly timeoutMs?: number;
+  /** Stops the guest at once. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A virtual machine that runs in worker threads of this process.
+ *
+ *     await using vm = await VirtualMachine.create();
+ *     const { stdout } = await vm.exec("uname -a");
+ */
+export class VirtualMachine implements AsyncDisposable {
+  /** The guest's console. */
+  readonly console: GuestConsole;
+  /** How the guest ended; never rejects. */
+  readonly ended: Promise<GuestExit>;
+  readonly #options: VirtualMachineOptions;
+  readonly #hasAgent: boolean;
+  readonly #agent: GuestAgent;
+  readonly #log = new LogTail();
+  readonly #consoleOutput: PushedStream;
+  readonly #consoleInput: InputChannel;
+  readonly #agentInput: InputChannel;
+  #machine: RunningMachine | undefined;
+  #lastStats: MachineStats | undefined;
+  #bootMs: number | undefined;
+  #settleEnded!: (exit: GuestExit) => void;
+  #settleReady!: { resolve(): void; reject(error: unknown): void };
+  readonly #ready = new Promise<void>((resolve, reject) => (this.#settleReady = { resolve, reject }));
+
+  /**
+   * Boots a guest. Resolves when its processor runs; `ready` and `exec` wait for its init. Throws InvalidOptionError,
+   * InputFileError or GuestImageError, and the signal's reason.
+   */
+  static async create(options: VirtualMachineOptions = {}): Promise<VirtualMachine> {
+    checkOptions(options);
+    options.signal?.throwIfAborted();
+    const [source, module] = await Promise.all([prepareGuest(options, VCPU_COUNT), loadCoreModule()]);
+    options.signal?.throwIfAborted();
+    return new VirtualMachine(options, source, module);
+  }
+
+  private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module) {
+    this.#options = options;
+    this.#hasAgent = source.hasAgent;
+    this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
+    this.#ready.catch(() => undefined);
+    this.#consoleOutput = new PushedStream({
+      keptUnreadBytes: CONSOLE_KEPT_BYTES,
+      onTaken: (lengthBytes) => this.#machine?.acknowledge(CONSOLE_SHELL, lengthBytes),
+    });
+    this.#agent = new GuestAgent({
+      send: (line) => void this.#agentInput.write(new TextEncoder().encode(`${line}\n`)).catch(() => undefined),
+      onReady: () => this.#agentReady(),
+      acknowledge: (console, lengthBytes) => this.#machine?.acknowledge(console, lengthBytes),
+    });
+    const machine = new RunningMachine({
+      image: source.image, module, vcpuCount: VCPU_COUNT,
+      memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
+      events: {
+        onOutput: (console, bytes) => this.#takeOutput(console, bytes),
+        onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
+        onDebugOutput: (bytes) => this.#takeLog(bytes),
+        onEnded: (end) => this.#takeEnd(end),
+      },
+    });
+    this.#machine = machine;
+    this.#consoleInput = new InputChannel(machine.inputRing(CONSOLE_SHELL), () => this.#machine?.ringDoorbell());
+    this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
+    this.console = {
+      readable: this.#consoleOutput.readable,
+      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(bytes) }),
+    };
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /**
+   * Runs `command` by the guest's shell. The result is a promise of exit code and output, and can be read as it comes.
+   * Rejects with NoAgentError when the guest is not ours, ExecTimeoutError, the signal's reason, or the error of the guest's end.
+   */
+  exec(command: string, options: ExecOptions = {}): GuestProcess {
+    const job = new AgentJob(command, this.#agent, options.buffer ?? true);
+    if (!this.#hasAgent) {
+      job.control.failed(new NoAgentError("commands need the default guest's init: leave initrd out"));
+      return job.process;
+    }
+    if (options.signal?.aborted === true) {
+      job.control.failed(options.signal.reason);
+      return job.process;
+    }
+    this.#agent.submit(job);
+    this.#limitJob(job, options);
+    return job.process;
+  }
+
+  /** Resolves when the default guest's init takes commands. Rejects when the guest ends before, or is not ours. */
+  async ready(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (!this.#hasAgent) throw new NoAgentError("only the default guest's init says that it is ready");
+    await abortable(this.#ready, options.signal);
+  }
+
+  /** Tells the default guest the size of the terminal behind its console. */
+  resize(rows: number, columns: number): void {
+    this.#agent.resize(rows, columns);
+  }
+
+  /** A snapshot of the VM's counters; the last one once it has ended. */
+  stats(): MachineStats {
+    if (this.#machine !== undefined) this.#lastStats = { ...this.#machine.stats(), bootMs: this.#bootMs };
+    return this.#lastStats!;
+  }
+
+  /** The last part (up to 64 KiB) of what the guest wrote to its console. */
+  log(): string {
+    return this.#log.text();
+  }
+
+  /** Holds the guest's processor. Resolves when it stands still. Its clock goes on. */
+  async pause(): Promise<void> {
+    await this.#machine?.pause();
+  }
+
+  /** Lets a paused guest go on. */
+  resume(): void {
+    this.#machine?.resume();
+  }
+
+  /** Lets the guest power itself off, and stops it when it has not done so in time. Resolves with how it ended. */
+  async shutdown(options: ShutdownOptions = {}): Promise<GuestExit> {
+    const stop = (): void => this.#machine?.stop();
+    options.signal?.addEventListener("abort", stop, { once: true });
+    const timer = setTimeout(stop, options.timeoutMs ?? SHUTDOWN_TIMEOUT_MS);
+    if (this.#agent.isReady && options.signal?.aborted !== true) this.#agent.powerOff();
+    else stop();
+    const exit = await this.ended;
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", stop);
+    return exit;
+  }
+
+  /** Stops the guest where it is and waits until all its threads are gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#machine?.stop();
+    await this.ended;
+  }
+
+  /** As Symbol.asyncDispose, for callers without `await using`. */
+  async dispose(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+  }
+
+  readonly #onAbort = (): void => this.#machine?.stop();
+
+  #limitJob(job: AgentJob, { signal, timeoutMs }: ExecOptions): void {
+    const end = (reason: unknown): void => {
+      this.#agent.kill(job, reason);
+      job.control.failed(reason);
+    };
+    const onAbort = (): void => end(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer = timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => end(new ExecTimeoutError(`the command did not end within ${timeoutMs} ms`)), timeoutMs);
+    const forget = (): void => {
+      signal?.removeEventListener("abort", onAbort);
+      clearTimeout(timer);
+    };
+    job.process.then(forget, forget);
+  }
+
+  #agentReady(): void {
+    this.#bootMs = this.#machine!.nowNs() / 1e6;
+    this.#settleReady.resolve();
+  }
+
+  #takeOutput(console: number, bytes: Uint8Array): void {
+    if (console === CONSOLE_SHELL) {
+      this.#takeLog(bytes);
+      this.#consoleOutput.push(bytes);
+      if (this.#log.isPanickedForever) this.#machine?.stop();
+    } else if (console === CONSOLE_AGENT) {
+      this.#machine?.acknowledge(CONSOLE_AGENT, bytes.length);
+      this.#agent.takeLines(bytes);
+    } else {
+      this.#agent.takeOutput(console, bytes);
+    }
+  }
+
+  #takeLog(bytes: Uint8Array): void {
+    this.#log.push(bytes);
+    this.#options.onLog?.(bytes);
+  }
+
+  #takeEnd(end: MachineEnd): void {
+    const log = this.#log.text();
+    const exit: GuestExit = "outcome" in end
+      ? exitFromOutcome(end.outcome, log)
+      : { reason: "internal-error", log, cause: end.failure };
+    this.stats();
+    this.#machine = undefined;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    const error = errorForExit(exit);
+    this.#agent.fail(error);
+    this.#consoleInput.fail(error);
+    this.#agentInput.fail(error);
+    this.#consoleOutput.close();
+    this.#settleReady.reject(error);
+    this.#settleEnded(exit);
+  }
+}
+
+/** `promise`, or a rejection with the signal's reason if that comes first. */
+async function abortable<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return await promise;
+  signal.throwIfAborted();
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort!);
+  }
+}

@@ -1,0 +1,27 @@
+/** Files that the operator names. */
+import { readFile } from "node:fs/promises";
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of the path is not a directory",
+};
+
+/** A file that was named cannot be read. The message is one line. */
+export class InputFileError extends Error {
+  override readonly name = "InputFileError";
+  readonly code = "ERR_INPUT_FILE";
+}
+
+/** Reads the whole file `path`; `role` names it in the error message ("kernel", "initrd"). */
+export async function readInputFile(path: string, role: string, signal?: AbortSignal): Promise<Uint8Array> {
+  try {
+    return await readFile(path, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    throw new InputFileError(`cannot read the ${role} ${path}: ${REASONS[code] ?? String(code || error)}`, { cause: error });
+  }
+}

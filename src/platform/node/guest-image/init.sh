@@ -1,0 +1,208 @@
+#!/bin/busybox sh
+# /init of the default guest, process 1: sets the guest up, serves commands of the host, gives a shell.
+#
+# Words of the kernel command line it knows:
+#   unpinned.mode=shell|exec            exec: no shell on the console, only commands of the host
+#   unpinned.rows=N unpinned.cols=N     size of the terminal behind the console
+#   unpinned.echo=0                     the console's input is a pipe or file: no echo, no prompt, no line editing
+#
+# Consoles: hvc0 = the user's terminal. hvc1 = requests and replies, one a line. Command slot K = 0, 1, 2: its standard
+# output goes to hvc(2+2K), its standard error to hvc(3+2K). (Linux has eight hvc terminals, so there are three slots.)
+#
+#   host -> guest                       guest -> host
+#   exec SLOT COMMAND_IN_BASE64         ready
+#   kill SLOT                           exit SLOT STATUS
+#   resize ROWS COLS
+#   poweroff
+#
+# Each process that is started here delays `ready`, so builtins are used where there is one. Written for the busybox
+# shell, whose applets need no path.
+
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+HOME=/root
+export PATH HOME TERM="${TERM:-linux}"
+cd /
+umask 022
+# Words of the command line and of requests are never file patterns.
+set -f
+
+# Scratch files of the command slots: leader.K, kill.K, copies.K, status.K.
+state=/unpinned
+
+set_up_system() {
+	# The shell finds its applets by /proc/self/exe, so this one comes first and by its path.
+	/bin/busybox mount -t proc proc /proc
+	mount -t devtmpfs devtmpfs /dev
+	# /dev/pts, /dev/shm, /dev/fd, /dev/stdin and so on, which the kernel does not make.
+	cp -a $state/dev/. /dev/
+	# Everything of /etc/fstab: sys, devpts, tmpfs.
+	mount -a
+	busybox --install -s 2>/dev/null
+	echo unpinned >/proc/sys/kernel/hostname
+	ip link set lo up
+}
+
+read_command_line() {
+	mode=shell rows= cols= echo=1
+	read -r words </proc/cmdline
+	for word in $words; do
+		case $word in
+		unpinned.mode=*) mode=${word#*=} ;;
+		unpinned.rows=*) rows=${word#*=} ;;
+		unpinned.cols=*) cols=${word#*=} ;;
+		unpinned.echo=*) echo=${word#*=} ;;
+		esac
+	done
+}
+
+power_off() {
+	poweroff -f
+	# The machine stops in there. Should that fail: process 1 must not end, or the kernel would panic.
+	while :; do sleep 1000; done
+}
+
+# ---- commands of the host -------------------------------------------------------------------------------------------
+
+serve_requests() {
+	# The device nodes exist from the start, but opening one fails until its console has come up.
+	tries=0
+	until true <>/dev/hvc1; do
+		tries=$((tries + 1))
+		if [ $tries -lt 300 ]; then sleep 0.01; else sleep 1; fi
+	done 2>/dev/null
+	exec 3<>/dev/hvc1
+	stty raw -echo <&3
+	opened=
+	echo ready >&3
+
+	while read -r verb first second <&3; do
+		# Collects the exit status of commands that have ended, so that no zombies stay.
+		jobs >/dev/null
+		case $verb in
+		exec) start_command "$first" "$second" ;;
+		kill) kill_command "$first" ;;
+		resize) stty rows "$first" cols "$second" </dev/hvc0 ;;
+		poweroff) power_off ;;
+		esac
+	done
+}
+
+# start_command SLOT BASE64
+start_command() {
+	if ! open_slot "$1"; then
+		echo "exit $1 126" >&3
+		return
+	fi
+	: >$state/leader.$1
+	: >$state/kill.$1
+	: >$state/copies.$1
+	run_command "$1" "$2" &
+}
+
+# open_slot SLOT: opens the two consoles of a slot as descriptors 4 + 2 * SLOT and 5 + 2 * SLOT, at its first use. They stay
+# open, because the last close of a terminal forgets its raw mode.
+open_slot() {
+	case $1 in [012]) ;; *) return 1 ;; esac
+	case $opened in *$1*) return 0 ;; esac
+	stdout=/dev/hvc$((2 + 2 * $1)) stderr=/dev/hvc$((3 + 2 * $1))
+	true >$stdout 2>/dev/null && true >$stderr 2>/dev/null || return 1
+	eval "exec $((4 + 2 * $1))>$stdout $((5 + 2 * $1))>$stderr"
+	stty raw -echo <$stdout
+	stty raw -echo <$stderr
+	opened=$opened$1
+}
+
+# run_command SLOT BASE64: runs a command and reports its end. In a process of its own, so that slots run side by side.
+#
+# The command writes into pipes (so it sees no terminal), and `cat` copies them to the consoles. What it wrote is on
+# its way to the host before `exit` is: a write to a console returns when all of it is in the ring.
+run_command() {
+	# From here on 4 and 5 are the two consoles, whichever slot this is, and 6 is a way around the first pipe.
+	exec 4>&$((4 + 2 * $1)) 5>&$((5 + 2 * $1))
+	exec 6>&- 7>&- 8>&- 9>&-
+	{ watch_command "$1" "$2" 2>&6 6>&- | copy_output "$1" >&4 6>&-; } 6>&1 | copy_output "$1" >&5
+	read -r status <$state/status.$1
+	echo "exit $1 $status" >&3
+}
+
+# watch_command SLOT BASE64: runs a command in a session of its own, and notes its status.
+watch_command() {
+	cd /root
+	setsid sh -c "$(base64 -d <<-END
+		$2
+	END
+	)" </dev/null 3>&- 4>&- 5>&- &
+	leader=$!
+	# A request to kill may come at any moment. It first leaves word in kill.K and then reads leader.K; here it is the
+	# other way round, so that one of the two always sees the other.
+	echo $leader >$state/leader.$1
+	if [ -s $state/kill.$1 ]; then kill_session $leader; fi
+	# The shell would write "Killed" and the like among the command's errors.
+	wait $leader 2>/dev/null
+	echo $? >$state/status.$1
+	if [ -s $state/kill.$1 ]; then
+		# A process that left the session may hold the pipes open for ever. Not for long after a kill.
+		{ sleep 0.5; kill $(cat $state/copies.$1); } >/dev/null 2>&1 &
+	fi
+}
+
+# copy_output SLOT: copies standard input to standard output, and notes its process number.
+copy_output() {
+	read -r process rest </proc/self/stat
+	echo $process >>$state/copies.$1
+	exec cat 3>&- 4>&- 5>&-
+}
+
+# kill_command SLOT
+kill_command() {
+	case $1 in [012]) ;; *) return ;; esac
+	echo 1 >$state/kill.$1
+	leader=
+	read -r leader 2>/dev/null <$state/leader.$1
+	[ -z "$leader" ] || kill_session "$leader" &
+}
+
+# kill_session SESSION: kills every process of a session, whatever process group it is in. Thrice, as a process may be
+# forking while we look.
+kill_session() {
+	set +f
+	for round in 1 2 3; do
+		for process in /proc/[0-9]*; do
+			read -r stat 2>/dev/null <$process/stat || continue
+			# pid (name) state parent group session ...; the name may hold anything, so cut at its last parenthesis.
+			set -- $1 ${stat##*) }
+			[ "$5" != "$1" ] || kill -KILL ${process#/proc/} 2>/dev/null
+		done
+	done
+	set -f
+}
+
+# ---- the user's shell -----------------------------------------------------------------------------------------------
+
+# run_shell: a shell in a session of its own, with the console as its terminal, so that job control and Ctrl-C work.
+run_shell() {
+	[ -z "$rows" ] || [ -z "$cols" ] || stty rows "$rows" cols "$cols" </dev/hvc0
+	cd /root
+	if [ "$echo" = 0 ]; then
+		# Lines as they come. Only the end-of-file character (0x04) keeps its meaning.
+		stty -echo -isig -ixon -iexten -icrnl -opost erase ^- kill ^- </dev/hvc0
+		setsid -c sh +i -s <>/dev/hvc0 >&0 2>&1 &
+	else
+		PS1='\u@\h:\w\$ ' setsid -c sh <>/dev/hvc0 >&0 2>&1 &
+	fi
+	main=$!
+	cd /
+}
+
+set_up_system
+read_command_line
+# What the busybox poweroff, halt and reboot send to process 1, with the kernel's way to end the machine.
+trap power_off USR1 USR2
+trap 'reboot -f' TERM
+# Its shell's own words ("Killed" for a job) are not for the user's terminal.
+serve_requests </dev/null >/dev/null 2>&1 &
+main=$!
+[ "$mode" = exec ] || run_shell
+# This also collects every orphan.
+wait $main
+power_off

@@ -1,0 +1,43 @@
+/** Worker threads as the machine uses them: started with data, talking back by messages, ended by themselves or by force. */
+import { parentPort, Worker, workerData, type TransferListItem } from "node:worker_threads";
+
+/** What a started thread tells its owner. */
+export interface ThreadEvents<Message> {
+  onMessage(message: Message): void;
+  /** The thread threw, or could not start. */
+  onError(error: Error): void;
+}
+
+/** A running worker thread. */
+export interface Thread {
+  /** Settles when the thread is gone, for whatever reason; never rejects. */
+  readonly ended: Promise<void>;
+  /** Ends the thread wherever it is, and waits for that. */
+  terminate(): Promise<void>;
+}
+
+/** Starts the module `entry` as a thread; `data` is what its threadData answers. */
+export function startThread<Message>(entry: URL, data: unknown, events: ThreadEvents<Message>): Thread {
+  const worker = new Worker(entry, { workerData: data });
+  worker.on("message", (message: Message) => events.onMessage(message));
+  worker.on("error", (error: Error) => events.onError(error));
+  const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  return {
+    ended,
+    async terminate() {
+      await worker.terminate();
+      await ended;
+    },
+  };
+}
+
+/** In a thread: what it was started with. */
+export function threadData<Data>(): Data {
+  return workerData as Data;
+}
+
+/** In a thread: sends `message` to the owner, handing over the buffers in `transfer`. Works without returning to the event loop. */
+export function postToOwner(message: unknown, transfer: ArrayBuffer[] = []): void {
+  if (parentPort === null) throw new Error("expected to run in a worker thread, got the main thread");
+  parentPort.postMessage(message, transfer as TransferListItem[]);
+}

@@ -1,0 +1,10 @@
+/** The seam `#sync`, production side: atomics, locks and read sections on real shared memory. */
+export type { SharedLongs, SharedWords } from "./atomics.js";
+export {
+  atomicAdd, atomicAddLong, atomicAnd, atomicAndLong, atomicCompareExchange, atomicCompareExchangeLong, atomicExchange,
+  atomicExchangeLong, atomicLoad, atomicLoadLong, atomicOr, atomicOrLong, atomicStore, atomicStoreLong, notifyWaiters,
+  sharedLongsOf, sharedWordsOf, waitWhile,
+} from "./atomics.js";
+export { lock, tryLock, unlock, withLock } from "./lock.js";
+export type { ReaderDomain } from "./reader-slots.js";
+export { ReaderSlot, synchronizeReaders } from "./reader-slots.js";

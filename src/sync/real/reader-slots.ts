@@ -1,0 +1,95 @@
+/**
+ * Short read sections that a writer can wait for: SRCU's contract with one slot a thread.
+ *
+ * A slot is two words: an epoch (odd = its thread is inside a section) and a claim. A section never waits for anybody, so
+ * `synchronizeReaders` ends after the longest section that was open when it began.
+ *
+ *     reader                                   writer
+ *     enter: epoch = odd                       retract what readers check
+ *     check what the writer retracts           synchronizeReaders: read every epoch
+ *
+ * Each side writes, then reads the other's word, all sequentially consistent: either the reader sees the retraction,
+ * or the writer sees the odd epoch and waits.
+ */
+import type { SharedWords } from "./atomics.js";
+
+const SPIN_COUNT = 1000;
+const SLEEP_MS = 1;
+
+/** Where the slots of one domain are. Immutable. */
+export interface ReaderDomain {
+  readonly words: SharedWords;
+  /** Index of the first slot's epoch; its claim is the next word. */
+  readonly firstIndex: number;
+  /** Words from slot to slot; a cache line keeps threads from disturbing each other. */
+  readonly strideWords: number;
+  readonly slotCount: number;
+}
+
+/** One thread's place in a reader domain. Use by the claiming thread only. */
+export class ReaderSlot {
+  readonly #words: SharedWords;
+  readonly #index: number;
+  #epoch: number;
+  #depth = 0;
+
+  private constructor(words: SharedWords, index: number) {
+    this.#words = words;
+    this.#index = index;
+    this.#epoch = Atomics.load(words, index);
+  }
+
+  /** Claims a free slot; undefined = all are taken. */
+  static claim(domain: ReaderDomain): ReaderSlot | undefined {
+    for (let slot = 0; slot < domain.slotCount; slot++) {
+      const index = domain.firstIndex + slot * domain.strideWords;
+      if (Atomics.compareExchange(domain.words, index + 1, 0, 1) === 0) return new ReaderSlot(domain.words, index);
+    }
+    return undefined;
+  }
+
+  /** Opens a section. Sections nest; they may neither sleep nor take a lock. */
+  enter(): void {
+    if (this.#depth++ !== 0) return;
+    this.#epoch = (this.#epoch + 1) | 0;
+    Atomics.store(this.#words, this.#index, this.#epoch);
+  }
+
+  /** Closes the section opened last. */
+  leave(): void {
+    if (--this.#depth !== 0) return;
+    this.#epoch = (this.#epoch + 1) | 0;
+    Atomics.store(this.#words, this.#index, this.#epoch);
+  }
+
+  /** Whether this thread is inside a section. */
+  get isInside(): boolean {
+    return this.#depth !== 0;
+  }
+
+  /** Gives the slot back. Precondition: outside every section; the slot is not used afterwards. */
+  release(): void {
+    if (this.#depth !== 0) throw new Error(`reader slot: expected release outside a section, depth is ${this.#depth}`);
+    Atomics.store(this.#words, this.#index + 1, 0);
+  }
+}
+
+/**
+ * Returns when every section that was open at the call has been closed; does not wait for later ones. May sleep.
+ * Precondition: the calling thread is outside its own sections.
+ */
+export function synchronizeReaders(domain: ReaderDomain): void {
+  for (let slot = 0; slot < domain.slotCount; slot++) {
+    const index = domain.firstIndex + slot * domain.strideWords;
+    const epoch = Atomics.load(domain.words, index);
+    if ((epoch & 1) !== 0) waitForChange(domain.words, index, epoch);
+  }
+}
+
+/** Nobody notifies a slot (leaving must stay cheap), so the sleep is a short time-out. */
+function waitForChange(words: SharedWords, index: number, epoch: number): void {
+  for (let spin = 0; spin < SPIN_COUNT; spin++) {
+    if (Atomics.load(words, index) !== epoch) return;
+  }
+  while (Atomics.load(words, index) === epoch) Atomics.wait(words, index, epoch, SLEEP_MS);
+}
