@@ -64,7 +64,7 @@ unlessDone("typescript", join(dist, "machine/index.js"), [join(root, "src"), joi
 unlessDone("processor", join(dist, "cpu/core.wasm"), [interpreter, join(root, "package-lock.json")], development ? "-O1" : "-O3", () => {
   run("processor", "node_modules/assemblyscript/bin/asc.js", [
     join("src/cpu/interpreter/main.ts"), development ? "-O1" : "-O3", "--noAssert", "--runtime", "stub",
-    "--importMemory", "--sharedMemory", "--initialMemory", "65536", "--maximumMemory", "65536", "--memoryBase", "4096",
+    "--importMemory", "--sharedMemory", "--initialMemory", "4096", "--maximumMemory", "65536", "--memoryBase", "4096",
     "--enable", "threads", "--enable", "simd", "--enable", "bulk-memory", "--disableWarning", "-o", "dist/cpu/core.wasm",
   ]);
 });

@@ -113,7 +113,6 @@ export const POLL_SEVERAL = 0xffff_ffff;
 export const XEN_APIC = {
   /** u64: the APIC_BASE MSR. */
   base: 0x00,
-  id: 0x08,
   taskPriority: 0x0c,
   logicalDestination: 0x10,
   destinationFormat: 0x14,

@@ -8,14 +8,26 @@ import { statusOfError } from "./exit-status.js";
 import { runInteractive } from "./interactive-mode.js";
 import type { RunMode } from "./modes.js";
 import { runPiped } from "./piped-mode.js";
+import { ProgressLine } from "./progress-line.js";
 import { errorLines, reportRun } from "./report.js";
 
 /** Boots and runs the guest, prints what there is to say at the end, and resolves with the exit status. Never throws. */
 export async function run(args: RunArguments): Promise<number> {
   const limits = new RunLimits(args.timeoutMs);
+  const progress = new ProgressLine();
   let vm: VirtualMachine | undefined;
   const boot = async (options: VirtualMachineOptions): Promise<VirtualMachine> => {
-    vm = await VirtualMachine.create({ ...machineOptions(args), ...options, signal: limits.signal });
+    const { onLog } = options;
+    vm = await VirtualMachine.create({
+      ...machineOptions(args), ...options, signal: limits.signal,
+      onProgress: (step) => progress.show(step),
+      onLog: (bytes) => {
+        progress.clear();
+        onLog?.(bytes);
+      },
+    });
+    progress.show("booting Linux");
+    vm.ready().then(() => progress.clear(), () => undefined);
     return vm;
   };
   let status: number;
@@ -27,6 +39,7 @@ export async function run(args: RunArguments): Promise<number> {
     status = statusOfError(failure);
   }
   await vm?.dispose();
+  progress.clear();
   limits.close();
   if (failure !== undefined) await say("stderr", `${errorLines(failure).join("\n")}\n`);
   if (args.json) await say("stdout", `${JSON.stringify(reportRun(status, vm?.stats(), failure))}\n`);
@@ -44,7 +57,6 @@ function machineOptions({ kernel, initrd, append, memoryBytes, verbose }: RunArg
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
-    ...(process.stderr.isTTY ? { onProgress: (step: string) => process.stderr.write(`unpinned: ${step}\n`) } : {}),
   };
 }
 

@@ -192,6 +192,11 @@ export class VcpuState {
     this.#u32[VCPU.pendingInterrupt >> 2] = vector === undefined ? 0 : 0x100 | vector;
   }
 
+  /** False once the core has delivered what setPendingInterrupt offered. */
+  get hasPendingInterrupt(): boolean {
+    return this.#u32[VCPU.pendingInterrupt >> 2] !== 0;
+  }
+
   /** Answers a read from a guest-physical address without memory; the instruction is then run again. */
   answerMmioRead(gpa: bigint, value: bigint): void {
     this.#fillMmioLatch(1, gpa, value);

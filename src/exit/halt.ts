@@ -10,6 +10,7 @@
  */
 import { REQUEST_EVENT } from "../abi/layout.js";
 import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
+import { hasInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** Waits shorter than this are spun through: a sleep and its wake-up cost about as much. */
@@ -19,20 +20,13 @@ const NS_PER_MS = 1e6;
 /** Handles EXIT_HLT. RIP is already behind the instruction. */
 export function handleHalt(vcpu: VcpuContext): VcpuOutcome | undefined {
   if (!vcpu.state.interruptsEnabled) return haltForGood(vcpu);
-  if (!isAwake(vcpu)) sleepUntilEvent(vcpu);
+  if (!hasInterrupt(vcpu)) sleepUntilEvent(vcpu);
   return undefined;
-}
-
-/** Raises the timer's event when its time has come. */
-export function pollTimer({ hypercalls, machine, counters, index }: VcpuContext): void {
-  const deadlineNs = hypercalls.timerDeadlineNs(index);
-  if (deadlineNs === Infinity || deadlineNs > machine.nowNs()) return;
-  if (hypercalls.fireTimer(index)) counters.add("timersFired");
 }
 
 /** Sleeps until an event is due for the vCPU. */
 export function sleepUntilEvent(vcpu: VcpuContext): void {
-  sleepUntil(vcpu, () => isAwake(vcpu), Infinity);
+  sleepUntil(vcpu, () => hasInterrupt(vcpu), Infinity);
 }
 
 /** Sleeps until `isReady`, `deadlineNs`, or a request that the run loop has to look at; the vCPU's timer fires meanwhile. */
@@ -47,13 +41,13 @@ export function sleepUntil(vcpu: VcpuContext, isReady: () => boolean, deadlineNs
 
 /** One look around, then one sleep if there is nothing. */
 function isSleepOver(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: number): boolean {
-  const { state, hypercalls, machine, index } = vcpu;
+  const { state, machine } = vcpu;
   state.takeRequests(REQUEST_EVENT);
   const requests = state.requests;
-  pollTimer(vcpu);
+  pollTimers(vcpu);
   const nowNs = machine.nowNs();
   if (requests !== 0 || isReady() || nowNs >= deadlineNs) return true;
-  const sleepNs = Math.min(hypercalls.timerDeadlineNs(index), deadlineNs) - nowNs;
+  const sleepNs = Math.min(timerDeadlineNs(vcpu), deadlineNs) - nowNs;
   if (sleepNs > SPIN_NS) state.waitForRequest(requests, sleepNs / NS_PER_MS);
   return false;
 }
@@ -63,8 +57,4 @@ export function haltForGood({ machine, state }: VcpuContext): VcpuOutcome | unde
   if (machine.wentOffline()) return { kind: "power-off" };
   while (state.requests === 0) state.waitForRequest(0, Infinity);
   return undefined;
-}
-
-function isAwake({ hypercalls, index }: VcpuContext): boolean {
-  return hypercalls.callbackVector() !== 0 && hypercalls.upcallPending(index);
 }

@@ -2,7 +2,6 @@
 import { gfnOf } from "../abi/address.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
-const LOCAL_APIC_BASE = 0xfee0_0000;
 const LOCAL_APIC_SIZE = 0x1000;
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
 
@@ -18,7 +17,7 @@ export function handleNestedPageFault(vcpu: VcpuContext): VcpuOutcome | undefine
 function handleDeviceAccess(vcpu: VcpuContext): void {
   const { state, apic, counters } = vcpu;
   const gpa = state.exitAddress;
-  const offset = gpa - LOCAL_APIC_BASE;
+  const offset = gpa - (apic.mmioBase() ?? Infinity);
   const isApic = offset >= 0 && offset < LOCAL_APIC_SIZE;
   if (!isApic) counters.add("unclaimedMmio");
   if (state.exitWrite && !state.exitReadsFirst) {

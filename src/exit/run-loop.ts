@@ -4,7 +4,7 @@ import {
   VCPU_OUTSIDE_GUEST_MODE,
 } from "../abi/layout.js";
 import { EXIT_TABLE } from "./exit-table.js";
-import { pollTimer } from "./halt.js";
+import { InterruptOffers, pollTimers, timerDeadlineNs } from "./interrupts.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** How long the core should stay in guest mode at most; a timer may fire this much late. */
@@ -15,26 +15,33 @@ const BUDGET_FIRST = 200_000;
 
 /** Runs vCPU `vcpu` until it is stopped or the guest ends. */
 export function runVcpu(vcpu: VcpuContext): VcpuOutcome {
-  const pace = new Pace();
+  const turns = { pace: new Pace(), offers: new InterruptOffers() };
   for (;;) {
-    const outcome = runTurn(vcpu, pace);
+    const outcome = runTurn(vcpu, turns);
     if (outcome !== undefined) return outcome;
   }
 }
 
-function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
+/** What the loop remembers from turn to turn. */
+interface Turns {
+  readonly pace: Pace;
+  readonly offers: InterruptOffers;
+}
+
+function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | undefined {
   if (vcpu.state.requests !== 0) {
     const stopped = handleRequests(vcpu);
     if (stopped !== undefined) return stopped;
   }
-  pollTimer(vcpu);
-  offerUpcall(vcpu);
-  const { core, state, machine, hypercalls, counters, index } = vcpu;
+  pollTimers(vcpu);
+  offers.offer(vcpu);
+  const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
-  const budget = pace.budget(hypercalls.timerDeadlineNs(index) - begunNs);
+  const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
   state.setGuestMode(VCPU_IN_GUEST_MODE);
   const reason = core.run(budget);
   state.setGuestMode(VCPU_OUTSIDE_GUEST_MODE);
+  offers.collect(vcpu);
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
@@ -58,16 +65,6 @@ function waitWhilePaused({ state, machine }: VcpuContext): void {
     if ((requests & REQUEST_PAUSE) === 0 || (requests & REQUEST_STOP) !== 0) return;
     state.waitForRequest(requests, Infinity);
   }
-}
-
-/**
- * The event upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest cleared it
- * without an interrupt.
- */
-function offerUpcall({ hypercalls, state, index }: VcpuContext): void {
-  const vector = hypercalls.callbackVector();
-  const isPending = vector !== 0 && hypercalls.upcallPending(index);
-  state.setPendingInterrupt(isPending ? vector : undefined);
 }
 
 /** How many instructions fill one turn, learnt from the turns before. */

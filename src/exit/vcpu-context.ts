@@ -1,6 +1,7 @@
 /** What the handlers of one vCPU's exits work on. */
 import type { Gfn, Gpa } from "../abi/address.js";
 import type { Core, VcpuState } from "../cpu/index.js";
+import type { LocalApic } from "../device/index.js";
 import type { LinearMemory, XenDomain } from "../hypercall/index.js";
 import type { GuestReport } from "./guest-report.js";
 import type { VcpuCounters } from "./counters.raw.js";
@@ -13,15 +14,10 @@ export type HypercallTarget = Pick<
 >;
 
 /** What the run loop needs of the local APIC. */
-export interface LocalApicTarget {
-  /** Reads the 32-bit register at `offset` of the APIC page. */
-  readMmio(offset: number): number;
-  writeMmio(offset: number, value: number): void;
-  /** undefined = no such register, the guest gets #GP. */
-  readMsr(msr: number): bigint | undefined;
-  /** false = refused, the guest gets #GP. */
-  writeMsr(msr: number, value: bigint): boolean;
-}
+export type LocalApicTarget = Pick<
+  LocalApic,
+  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "accept" | "timerDeadlineNs" | "fireTimer"
+>;
 
 /** Guest memory by guest-physical address. */
 export interface PhysicalMemory {

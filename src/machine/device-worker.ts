@@ -93,7 +93,7 @@ function run({ memory, originNs, vcpuCount }: ThreadStart): void {
     ringDevice: () => control.ringDoorbell(),
   });
   const gate = new OutputGate(control);
-  const backends = new DeviceBackends({ domain, guest, clock }, {
+  const backends = new DeviceBackends({ domain, guest }, {
     vcpuCount,
     consoleCount: CONSOLE_COUNT,
     onOutput: (console, bytes) => gate.take(console, bytes),

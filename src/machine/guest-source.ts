@@ -1,6 +1,5 @@
 /** From options to what is booted: kernel, initial RAM disk, command line, and whether our agent is in it. */
-import { type DefaultGuest, fetchDefaultGuest } from "../platform/node/guest-image/index.js";
-import { buildInitramfs } from "../platform/node/guest-image/index.js";
+import type { FetchOptions } from "../platform/node/guest-image/index.js";
 import { readInputFile } from "../platform/node/index.js";
 import { type BootImage, buildBoot, defaultCommandLine, loadKernel } from "./boot/index.js";
 import { initWords, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
@@ -14,24 +13,21 @@ export interface GuestSource {
 
 /** Reads, fetches and unpacks what `options` name. Throws GuestImageError or InputFileError, and the signal's reason. */
 export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: number): Promise<GuestSource> {
-  const { signal, initrd: givenInitrd } = options;
-  const hasAgent = givenInitrd === undefined;
-  const defaults = lazily(() => fetchDefault(options));
+  const { signal } = options;
   // What was given comes first: a file that cannot be used is to be said before anything is fetched.
-  const [givenKernelFile, givenInitrdFile] = await Promise.all([
-    readGiven(options.kernel, "kernel", signal), readGiven(givenInitrd, "initrd", signal),
+  const [givenKernel, givenInitrd] = await Promise.all([
+    readGiven(options.kernel, "kernel", signal), readGiven(options.initrd, "initrd", signal),
   ]);
-  const kernel = await loadKernel(givenKernelFile ?? await readInputFile((await defaults()).kernelPath, "kernel", signal));
+  const kernel = await loadKernel(givenKernel ?? await readDefaultKernel(options));
   signal?.throwIfAborted();
-  const initrd = givenInitrdFile
-    ?? await buildInitramfs({ busybox: await readInputFile((await defaults()).busyboxPath, "busybox", signal) });
+  const initrd = givenInitrd ?? await buildDefaultInitrd(options);
   const append = [...initWords(options), options.append ?? ""].join(" ").trim();
   const image = buildBoot({
     kernel, initrd, vcpuCount,
     memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
     commandLine: defaultCommandLine(options.mode ?? "shell", append),
   });
-  return { image, hasAgent };
+  return { image, hasAgent: givenInitrd === undefined };
 }
 
 async function readGiven(
@@ -40,14 +36,23 @@ async function readGiven(
   return typeof source === "string" ? await readInputFile(source, role, signal) : source;
 }
 
-async function fetchDefault({ onProgress, signal }: VirtualMachineOptions): Promise<DefaultGuest> {
-  return await fetchDefaultGuest({
-    ...(onProgress === undefined ? {} : { onProgress }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+async function readDefaultKernel(options: VirtualMachineOptions): Promise<Uint8Array> {
+  const { fetchKernel } = await loadGuestImage();
+  const { path } = await fetchKernel(fetchOptions(options));
+  return await readInputFile(path, "kernel", options.signal);
 }
 
-function lazily<Value>(make: () => Promise<Value>): () => Promise<Value> {
-  let value: Promise<Value> | undefined;
-  return () => (value ??= make());
+async function buildDefaultInitrd(options: VirtualMachineOptions): Promise<Uint8Array> {
+  const { buildInitramfs, fetchBusybox } = await loadGuestImage();
+  const { path } = await fetchBusybox(fetchOptions(options));
+  return await buildInitramfs({ busybox: await readInputFile(path, "busybox", options.signal) });
+}
+
+/** Loaded when it is needed only: it brings the unpackers along. */
+function loadGuestImage(): Promise<typeof import("../platform/node/guest-image/index.js")> {
+  return import("../platform/node/guest-image/index.js");
+}
+
+function fetchOptions({ onProgress, signal }: VirtualMachineOptions): FetchOptions {
+  return { ...(onProgress === undefined ? {} : { onProgress }), ...(signal === undefined ? {} : { signal }) };
 }

@@ -53,7 +53,8 @@ export function checkOptions(options: VirtualMachineOptions): void {
 
 /** Words of the default guest's init for `options` (see the guest's init script). */
 export function initWords(options: VirtualMachineOptions): string[] {
-  const words = options.verbose === true ? [] : ["quiet"];
+  // Level 2: emergencies and alerts only, a panic among them.
+  const words = options.verbose === true ? [] : ["quiet", "loglevel=2"];
   const { rows, columns, echo } = options.shell ?? {};
   if (rows !== undefined) words.push(`unpinned.rows=${rows}`);
   if (columns !== undefined) words.push(`unpinned.cols=${columns}`);

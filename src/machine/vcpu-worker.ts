@@ -1,7 +1,7 @@
 /** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
 import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
 import { createCore, VcpuState } from "../cpu/index.js";
-import { LocalApic } from "../device/index.js";
+import { type ApicSignals, LocalApic } from "../device/index.js";
 import { createLinearMemory, type MachineCalls, runVcpu, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
@@ -31,6 +31,11 @@ class DebugPort {
 
 function post(message: VcpuMessage): void {
   postToOwner(message);
+}
+
+/** Fixed interrupts reach every vCPU. There is one so far, so no other waits for INIT, a start-up or an NMI. */
+function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
+  return { kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT), init: () => {}, startup: () => {}, nmi: () => {} };
 }
 
 function run(start: VcpuThreadStart): VcpuOutcome {
@@ -68,7 +73,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const state = vcpus[index]!;
   const outcome = runVcpu({
     index, vcpuCount, core, state, hypercalls, machine,
-    apic: new LocalApic(memory, index),
+    apic: new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals: ipiSignals(vcpus) }),
     memory: guest,
     linear: createLinearMemory({ core, state, memory: guest, machine }),
     counters: new VcpuCounters(memory, index),

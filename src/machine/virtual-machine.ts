@@ -67,9 +67,12 @@ export class VirtualMachine implements AsyncDisposable {
   static async create(options: VirtualMachineOptions = {}): Promise<VirtualMachine> {
     checkOptions(options);
     options.signal?.throwIfAborted();
-    const [source, module] = await Promise.all([prepareGuest(options, VCPU_COUNT), loadCoreModule()]);
+    const module = loadCoreModule();
+    // Both at a time; what is wrong with the guest's files is said first.
+    module.catch(() => undefined);
+    const source = await prepareGuest(options, VCPU_COUNT);
     options.signal?.throwIfAborted();
-    return new VirtualMachine(options, source, module);
+    return new VirtualMachine(options, source, await module);
   }
 
   private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module) {

@@ -27,6 +27,7 @@
 /* The addresses of src/cpu/differential/layout.ts. */
 #define CODE_BASE 0x10000000ul
 #define CODE_SIZE 0x2000ul
+#define CODE_ALIAS 0x18000000ul /* the code pages again, writable; the program under test can only read its code */
 #define DATA_BASE 0x20000000ul
 #define DATA_SIZE 0x2000ul
 #define WINDOW_OFFSET 0xe00ul
@@ -34,6 +35,10 @@
 #define LOW_DATA_BASE 0x8000ul /* the data pages again, for 16-bit addresses */
 #define READ_ONLY_BASE 0x20004000ul
 #define READ_ONLY_SIZE 0x1000ul
+
+/* Where no random stack pointer lies: the kernel would take it for a handler that is already running. */
+#define ALTERNATE_STACK 0x5a3c69970000ul
+#define ALTERNATE_STACK_SIZE 0x40000ul
 
 #define TRAP_TIMEOUT 255
 
@@ -74,7 +79,6 @@ static struct test_case current;
 static struct test_result result;
 static uint8_t background[DATA_SIZE];
 static uint8_t expected[DATA_SIZE];
-static uint8_t alternate_stack[256 * 1024] __attribute__((aligned(64)));
 static uint8_t image[512] __attribute__((aligned(64)));
 static ucontext_t frame __attribute__((aligned(64)));
 static uint64_t own_fs_base;
@@ -149,6 +153,17 @@ static void *map(uint64_t address, uint64_t size, int protection, int file)
 	return at;
 }
 
+/* Pages that can be mapped at several addresses. */
+static int shared_pages(uint64_t size)
+{
+	int file = memfd_create("pages", 0);
+	if (file < 0 || ftruncate(file, (off_t)size) != 0) {
+		perror("generate: cannot make the test's pages");
+		exit(2);
+	}
+	return file;
+}
+
 /* Bytes outside the window: fixed, so that both sides know them without a word. */
 static void fill_background(uint8_t *bytes, uint64_t size)
 {
@@ -163,7 +178,7 @@ static void fill_background(uint8_t *bytes, uint64_t size)
 
 static void catch_signals(void)
 {
-	stack_t stack = { .ss_sp = alternate_stack, .ss_size = sizeof alternate_stack };
+	stack_t stack = { .ss_sp = (void *)ALTERNATE_STACK, .ss_size = ALTERNATE_STACK_SIZE };
 	sigaltstack(&stack, NULL);
 	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 	action.sa_sigaction = collect;
@@ -175,8 +190,8 @@ static void prepare_frame(void)
 {
 	memset(&frame, 0, sizeof frame);
 	frame.uc_flags = 2 | 4; /* UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS */
-	frame.uc_stack.ss_sp = alternate_stack;
-	frame.uc_stack.ss_size = sizeof alternate_stack;
+	frame.uc_stack.ss_sp = (void *)ALTERNATE_STACK;
+	frame.uc_stack.ss_size = ALTERNATE_STACK_SIZE;
 	greg_t *registers = frame.uc_mcontext.gregs;
 	for (int i = 0; i < 16; i++) registers[gpr_index[i]] = (greg_t)current.gpr[i];
 	registers[REG_RIP] = (greg_t)(CODE_BASE + current.code_offset);
@@ -217,12 +232,10 @@ static void report(const uint8_t *data)
 
 int main(void)
 {
-	int file = memfd_create("data", 0);
-	if (file < 0 || ftruncate(file, DATA_SIZE) != 0) {
-		perror("generate: cannot make the data pages");
-		return 2;
-	}
-	uint8_t *code = map(CODE_BASE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, -1);
+	int code_file = shared_pages(CODE_SIZE);
+	int file = shared_pages(DATA_SIZE);
+	map(CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC, code_file);
+	uint8_t *code = map(CODE_ALIAS, CODE_SIZE, PROT_READ | PROT_WRITE, code_file);
 	uint8_t *data = map(DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE, file);
 	map(LOW_DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE, file);
 	uint8_t *read_only = map(READ_ONLY_BASE, READ_ONLY_SIZE, PROT_READ | PROT_WRITE, -1);
@@ -231,8 +244,8 @@ int main(void)
 	mprotect(read_only, READ_ONLY_SIZE, PROT_READ);
 	memset(code, 0xcc, CODE_SIZE);
 	syscall(SYS_arch_prctl, ARCH_GET_FS, &own_fs_base);
+	map(ALTERNATE_STACK, ALTERNATE_STACK_SIZE, PROT_READ | PROT_WRITE, -1);
 	catch_signals();
-	/* Code must not be written by a test: the page would change under later cases. */
 	while (fread(&current, sizeof current, 1, stdin) == 1) {
 		run_case(code, data);
 		report(data);

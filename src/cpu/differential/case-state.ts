@@ -90,7 +90,7 @@ class CaseWriter {
   }
 
   private get usesMmx(): boolean {
-    return this.encoding.special === "mmx" || this.encoding.special === "mmx-count";
+    return this.encoding.special.startsWith("mmx");
   }
 
   private fillStack(offset: number): void {
@@ -180,7 +180,9 @@ class CaseWriter {
     const { random } = this;
     const step = this.wide ? 8 : 4;
     const place = (): number => DATA_BASE + 0x1000 + (random.below(33) - 16) * step + (random.oneIn(4) ? random.below(8) : 0);
-    const top = random.oneIn(24) ? random.pick([DATA_BASE, DATA_BASE + 2, DATA_BASE + DATA_SIZE - 2, READ_ONLY_BASE + 0x100]) : place();
+    // Some processors read only two bytes of a selector's stack slot.
+    const lastWord = this.encoding.special === "pop-selector" ? 0 : 2;
+    const top = random.oneIn(24) ? random.pick([DATA_BASE, DATA_BASE + 2, DATA_BASE + DATA_SIZE - lastWord, READ_ONLY_BASE + 0x100]) : place();
     this.setGpr(RSP, top);
     this.setGpr(RBP, place());
     return top;
@@ -223,6 +225,7 @@ class CaseWriter {
     "far-pointer"() { this.poke(this.encoding.target + this.size, this.selector(), 2); },
     "pop-selector"() { this.poke(this.placeStack(), (this.random.u64() & ~0xffffn & ((1n << BigInt(8 * this.size)) - 1n)) | this.selector(), this.size); },
     rdi() { this.setGpr(RDI, this.inWindow()); },
+    "mmx-rdi"() { this.setGpr(RDI, this.inWindow()); },
     rbx() { this.setGpr(RBX, this.inWindow()); },
     lengths() {
       for (const n of [RAX, RDX]) if (!this.random.oneIn(3)) this.setGpr(n, BigInt(this.random.below(40) - 20));
@@ -303,7 +306,9 @@ class CaseWriter {
     const segmentBase = (this.encoding.argument & 0x20000) !== 0 ? FS_BASE : 0n;
     this.setGpr(RSI, (junk | (address() - segmentBase)) & ((1n << 64n) - 1n));
     this.setGpr(RDI, junk | address());
-    this.setGpr(RCX, junk | BigInt(random.oneIn(4) ? random.below(80) : random.below(9)));
+    // With a 32-bit count of 0 Intel clears the upper halves of RCX, RSI and RDI, AMD does not.
+    const count = random.oneIn(4) ? random.below(80) : random.below(9);
+    this.setGpr(RCX, junk | BigInt(junk === 0n ? count : count + 1));
     if (random.oneIn(2)) view.setUint32(CASE.rflags, view.getUint32(CASE.rflags, true) ^ DIRECTION_FLAG, true);
     if (random.oneIn(2)) return;
     // Long equal runs for the repeated compares and scans.

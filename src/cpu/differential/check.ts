@@ -43,15 +43,6 @@ export function caseLine({ key, encoding, caseIndex }: CaseVisit, differences: r
   return `"${key}" case ${caseIndex} ${encoding.mode}-bit [${bytesText(encoding.bytes)}]${at}: ${differences.slice(0, 4).join("; ")}`;
 }
 
-/** Whether the operand-size prefix stands among the legacy prefixes. */
-function hasPrefix66(bytes: Uint8Array): boolean {
-  for (const byte of bytes) {
-    if (byte === 0x66) return true;
-    if (![0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x67].includes(byte)) return false;
-  }
-  return false;
-}
-
 function spoil({ expected }: CaseVisit): void {
   const at = RESULT.gpr + 15 * 8;
   expected.record.setUint8(at, expected.record.getUint8(at) ^ 1);
@@ -73,7 +64,7 @@ export function checkTable(machine: DifferentialMachine, table: InstructionTable
     report.cases++;
     if (options.spoil === true) spoil(visit);
     const actual = machine.run(visit.initial);
-    const differences = compareOutcomes(visit.expected, actual, { row, mode: encoding.mode, target: encoding.target, operandSize16: hasPrefix66(encoding.bytes) });
+    const differences = compareOutcomes(visit.expected, actual, { row, encoding });
     if (differences.length === 0) return;
     report.failed++;
     if (report.samples.length < (options.samplesMax ?? 3)) report.samples.push(caseLine(visit, differences));

@@ -3,12 +3,15 @@
  * row's `undefinedFlags`, last places of estimates and transcendental functions, and pointers that processors keep differently.
  */
 import type { InstructionRow } from "../table/format.js";
-import { DATA_BASE, FX, RESULT } from "./layout.js";
+import { hasLegacyPrefix, type Encoding } from "./encoding.js";
+import { CODE_BASE, DATA_BASE, FX, RESULT } from "./layout.js";
 import { trapName } from "./machine.js";
-import { physicalOffset, VECTOR_BREAKPOINT, VECTOR_PAGE_FAULT, type Outcome } from "./outcome.js";
+import { physicalOffset, VECTOR_BREAKPOINT, VECTOR_PAGE_FAULT, VECTOR_PROTECTION, type Outcome } from "./outcome.js";
 
 const FLAG_BITS: { readonly [name: string]: number } = { OF: 0x800, SF: 0x80, ZF: 0x40, AF: 0x10, PF: 4, CF: 1 };
 const GPR_NAMES = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+/** RCX, RSI, RDI. */
+const STRING_REGISTERS = [1, 6, 7];
 const SELECTOR_NAMES = ["cs", "ss", "ds", "es", "fs", "gs"];
 
 /** 12-bit estimates: AMD and Intel agree only within their error bound, 1.5 * 2^-12 each. */
@@ -17,18 +20,21 @@ const ESTIMATE_ERROR = 3 / 4096;
 /** Correct within one unit in the last place; the rest is the maker's. */
 const TRANSCENDENTAL = /^(FSIN|FCOS|FSINCOS|FPTAN|FPATAN|FYL2X|FYL2XP1|F2XM1)$/;
 const TRANSCENDENTAL_ULP = 2n;
-/** Accesses longer than a line may report any address of the page that is missing. */
-const LONG_ACCESS = /^(FX(SAVE|RSTOR)(64)?|FN?SAVE|FRSTOR|FN?STENV|FLDENV)$/;
+/** Long and masked accesses may report any address of the page that is missing. */
+const LONG_ACCESS = /^(FX(SAVE|RSTOR)(64)?|FN?SAVE|FRSTOR|FN?STENV|FLDENV|MASKMOVQ|MASKMOVDQU)$/;
+/** Several stack words, one by one on some processors, in one go on others: CR2 tells only the page. */
+const SEVERAL_WORDS = /^(PUSHA|POPA|ENTER|CALL Ap|CALL Mp|RETF|IRET)/;
+/** Long stores that a processor may have done in part when it faults. */
+const PARTIAL_STORE = /^(FSTP Mt|FBSTP|FN?SAVE|FN?STENV|FXSAVE|PUSHA|ENTER|CALL Ap|CALL Mp)/;
+/** First address that Linux never gives to a program. */
+const LINUX_USER_END = 0x7fff_ffff_f000n;
+const TOP = 0x3800;
 const C1 = 0x200;
 const PRECISION = 0x20;
 
 export interface CompareContext {
   readonly row: InstructionRow;
-  readonly mode: 64 | 32;
-  /** Linear address of the memory operand. */
-  readonly target: number;
-  /** Operand-size prefix in force (image layouts of the x87 environment). */
-  readonly operandSize16: boolean;
+  readonly encoding: Encoding;
 }
 
 /** The differences between two outcomes, as "what: expected, got"; empty when they agree. */
@@ -41,8 +47,14 @@ const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 class Comparison {
   private readonly differences: string[] = [];
   private readonly mnemonic: string;
+  private readonly form: string;
+  /** The instruction did not complete. */
+  private readonly faulted: boolean;
 
   constructor(private readonly expected: Outcome, private readonly actual: Outcome, private readonly context: CompareContext) {
+    this.form = context.row.form;
+    const start = expected.record.getBigUint64(RESULT.rip, true) === BigInt(CODE_BASE + context.encoding.codeOffset);
+    this.faulted = start && expected.record.getUint32(RESULT.trap, true) !== VECTOR_BREAKPOINT;
     this.mnemonic = context.row.form.split(" ")[0] as string;
   }
 
@@ -75,14 +87,23 @@ class Comparison {
   }
 
   private integers(trap: number): void {
-    const width = this.context.mode === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
+    const width = this.context.encoding.mode === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
     this.u64("rip", RESULT.rip);
-    this.u32("error code", RESULT.errorCode);
-    if (trap === VECTOR_PAGE_FAULT) this.u64("cr2", RESULT.cr2, LONG_ACCESS.test(this.mnemonic) ? ~0xfffn : 0xffff_ffff_ffff_ffffn);
-    for (let n = 0; n < 16; n++) this.u64(GPR_NAMES[n] as string, RESULT.gpr + n * 8, width);
-    this.u32("rflags", RESULT.rflags, trap === VECTOR_BREAKPOINT ? 0x3f_ffff & ~this.undefinedFlags() : 0x3f_ffff);
+    this.u32("error code", RESULT.errorCode, this.errorCodeMask(trap));
+    if (trap === VECTOR_PAGE_FAULT) this.u64("cr2", RESULT.cr2, LONG_ACCESS.test(this.mnemonic) || SEVERAL_WORDS.test(this.form) ? ~0xfffn : 0xffff_ffff_ffff_ffffn);
+    // A repeated string instruction with 32-bit addresses that faults at once has zero-extended its registers on Intel.
+    const halves = this.faulted && /\b[XY][bv]/.test(this.form) && hasLegacyPrefix(this.context.encoding.bytes, 0x67);
+    for (let n = 0; n < 16; n++) this.u64(GPR_NAMES[n] as string, RESULT.gpr + n * 8, halves && STRING_REGISTERS.includes(n) ? 0xffff_ffffn : width);
+    // A fault behind the start of the instruction is one of the next byte: the instruction itself is complete.
+    this.u32("rflags", RESULT.rflags, this.faulted ? 0x3f_ffff : 0x3f_ffff & ~this.undefinedFlags());
     this.u64("fs base", RESULT.fsBase);
     this.u64("gs base", RESULT.gsBase);
+  }
+
+  /** Linux reports every fault above the last user page as one on a present page. */
+  private errorCodeMask(trap: number): number {
+    const kernelHalf = trap === VECTOR_PAGE_FAULT && this.expected.record.getBigUint64(RESULT.cr2, true) >= LINUX_USER_END;
+    return kernelHalf ? ~1 : ~0;
   }
 
   private undefinedFlags(): number {
@@ -92,7 +113,9 @@ class Comparison {
 
   private selectors(): void {
     SELECTOR_NAMES.forEach((name, i) => {
-      this.note(name, this.expected.record.getUint16(RESULT.selectors + 2 * i, true), this.actual.record.getUint16(RESULT.selectors + 2 * i, true));
+      // Intel's IRET, by which the kernel came back to us, clears the RPL of a null selector.
+      const read = (record: DataView): number => { const value = record.getUint16(RESULT.selectors + 2 * i, true); return value < 4 ? 0 : value; };
+      this.note(name, read(this.expected.record), read(this.actual.record));
     });
   }
 
@@ -121,10 +144,12 @@ class Comparison {
   private x87(): void {
     const a = this.expected.record, b = this.actual.record;
     const loose = TRANSCENDENTAL.test(this.mnemonic);
-    const statusMask = loose ? 0xffff & ~C1 & ~PRECISION : 0xffff;
+    // An MMX store that faults may have set TOP to 0 and all tags before.
+    const entered = this.faulted && /\b[PQN][dq]/.test(this.form);
+    const statusMask = loose ? 0xffff & ~C1 & ~PRECISION : entered ? 0xffff & ~TOP : 0xffff;
     this.note("fpu control", a.getUint16(RESULT.fx + FX.control, true), b.getUint16(RESULT.fx + FX.control, true));
     this.note("fpu status", a.getUint16(RESULT.fx + FX.status, true) & statusMask, b.getUint16(RESULT.fx + FX.status, true) & statusMask);
-    this.note("fpu tag", a.getUint8(RESULT.fx + FX.tag), b.getUint8(RESULT.fx + FX.tag));
+    if (!entered) this.note("fpu tag", a.getUint8(RESULT.fx + FX.tag), b.getUint8(RESULT.fx + FX.tag));
     for (let n = 0; n < 8; n++) {
       const from = physicalOffset(a, RESULT.fx, n), to = physicalOffset(b, RESULT.fx, n);
       if (loose && this.nearlyEqual(from, to)) continue;
@@ -140,6 +165,9 @@ class Comparison {
   }
 
   private memory(): void {
+    if (this.faulted && PARTIAL_STORE.test(this.form)) return;
+    // A call that finds its target non-canonical may have stored the return address above the unchanged stack pointer.
+    if (this.mnemonic === "CALL" && this.expected.record.getUint32(RESULT.trap, true) === VECTOR_PROTECTION) return;
     const expected = new Map(this.expected.changes.map(({ address, value }) => [address, value]));
     const actual = new Map(this.actual.changes.map(({ address, value }) => [address, value]));
     const addresses = [...new Set([...expected.keys(), ...actual.keys()])].sort((a, b) => a - b);
@@ -153,12 +181,22 @@ class Comparison {
     }
   }
 
+  /** A pushed selector: recent Intel processors store two bytes and leave the rest of the stack slot as it was. */
+  private pushedSelectorMask(address: number): bigint {
+    const slot = Number(this.expected.record.getBigUint64(RESULT.gpr + 4 * 8, true));
+    const end = slot + (this.context.encoding.mode === 64 ? 8 : 4);
+    let mask = 0n;
+    for (let i = 0; i < 8; i++) if (address + i < slot + 2 || address + i >= end) mask |= 0xffn << BigInt(8 * i);
+    return mask;
+  }
+
   /** Bytes of a stored x87 image that hold instruction and data pointers, the last opcode or the mask of MXCSR. */
   private memoryMask(address: number): bigint {
-    const { target } = this.context;
+    const { target } = this.context.encoding;
     let hidden: readonly (readonly [number, number])[] = [];
-    if (/^FN?(STENV|SAVE)$/.test(this.mnemonic)) hidden = this.context.operandSize16 ? [[6, 14]] : [[12, 28]];
+    if (/^FN?(STENV|SAVE)$/.test(this.mnemonic)) hidden = hasLegacyPrefix(this.context.encoding.bytes, 0x66) ? [[6, 14]] : [[12, 28]];
     if (/^FXSAVE/.test(this.mnemonic)) hidden = [[6, 24], [28, 32]];
+    if (/^PUSH [C-GS]S$/.test(this.form)) return this.pushedSelectorMask(address);
     let mask = 0xffff_ffff_ffff_ffffn;
     for (const [start, end] of hidden) {
       for (let i = 0; i < 8; i++) {

@@ -18,12 +18,12 @@ export type Profile = (typeof PROFILES)[number];
  *   lengths          RAX, RDX small                 mxcsr            the operand is a valid MXCSR most of the time
  *   fpu-control, fpu-environment, fpu-state, fx-state    the operand is such an image      segment-base   RAX..R15 canonical most of the time
  *   bound            operand is a pair of bounds     mmx             x87 registers hold packed integers
- *   vector-count     the operand is a small shift count                      mmx-count       both of these
+ *   vector-count     the operand is a small shift count                      mmx-count, mmx-rdi   both of the two
  */
 export const SPECIALS = [
   "none", "count", "divide", "compare", "string", "stack", "return", "return-far", "interrupt-return", "pop-flags", "bit-offset", "branch",
   "branch-far", "selector", "far-pointer", "pop-selector", "rdi", "rbx", "lengths", "mxcsr", "fpu-control", "fpu-environment", "fpu-state",
-  "fx-state", "segment-base", "bound", "mmx", "vector-count", "mmx-count",
+  "fx-state", "segment-base", "bound", "mmx", "vector-count", "mmx-count", "mmx-rdi",
 ] as const;
 export type Special = (typeof SPECIALS)[number];
 
@@ -50,4 +50,15 @@ export interface Encoding {
 /** Bytes as a reader writes them: "48 01 c8". */
 export function bytesText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
+
+const LEGACY_PREFIXES = [0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x66, 0x67];
+
+/** Whether `prefix` stands among the legacy prefixes of an instruction. */
+export function hasLegacyPrefix(bytes: Uint8Array, prefix: number): boolean {
+  for (const byte of bytes) {
+    if (byte === prefix) return true;
+    if (!LEGACY_PREFIXES.includes(byte)) return false;
+  }
+  return false;
 }

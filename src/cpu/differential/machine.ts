@@ -85,7 +85,7 @@ export class DifferentialMachine {
     const table = PRESENT | WRITABLE | USER | ACCESSED_DIRTY;
     this.guestU64(GPA.pml4, BigInt(GPA.pdpt) | table);
     this.guestU64(GPA.pdpt, BigInt(GPA.directory) | table);
-    this.mapPages(0, CODE_BASE, GPA.code, CODE_SIZE >> 12, table);
+    this.mapPages(0, CODE_BASE, GPA.code, CODE_SIZE >> 12, PRESENT | USER | ACCESSED_DIRTY);
     this.mapPages(1, DATA_BASE, GPA.data, DATA_SIZE >> 12, table);
     this.mapPages(1, READ_ONLY_BASE, GPA.readOnly, READ_ONLY_SIZE >> 12, PRESENT | USER | ACCESSED_DIRTY);
     this.mapPages(2, KERNEL_BASE, GPA.kernel, KERNEL.pages, PRESENT | WRITABLE | ACCESSED_DIRTY);

@@ -2,6 +2,7 @@
 import { CASE, CHANGE_SIZE, CODE_BASE, FX, RESULT, SELECTOR_CODE_32, SELECTOR_CODE_64, SELECTOR_DATA } from "./layout.js";
 
 export const VECTOR_BREAKPOINT = 3;
+export const VECTOR_PROTECTION = 13;
 export const VECTOR_PAGE_FAULT = 14;
 
 /** Final state of one case. `record` is a struct test_result; its x87 registers are in the order of FXSAVE. */

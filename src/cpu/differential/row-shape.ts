@@ -89,3 +89,9 @@ export function rmOperand(shape: RowShape): Operand | undefined {
 export function regOperand(shape: RowShape): Operand | undefined {
   return shape.operands.find((operand) => "GSCDPV".includes(operand.letter) && operand.letter !== "");
 }
+
+/** Relative and indirect branches inside the code segment. */
+export function isNearBranch(shape: RowShape): boolean {
+  const far = shape.operands.some((operand) => operand.size === "p");
+  return /^(CALL|JMP|RET|RETN|J[A-Z]+|LOOP[A-Z]*)$/.test(shape.mnemonic) && !far;
+}

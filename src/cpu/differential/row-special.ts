@@ -32,6 +32,7 @@ export function specialOf(shape: RowShape): Special {
   const rm = rmOperand(shape);
   if (has("XY")) return "string";
   if (/^PS[LR][LA][WDQ]$/.test(mnemonic) && has("QW")) return has("Q") ? "mmx-count" : "vector-count";
+  if (mnemonic === "MASKMOVQ") return "mmx-rdi";
   if (has("PQN") || mnemonic === "EMMS") return "mmx";
   if (/^(CALL|JMP)/.test(mnemonic)) {
     if (rm === undefined) return "stack";

@@ -3,7 +3,7 @@
  *
  * Each of the four opcode maps has 256 entries of u16: 0 no such opcode, n + 1 row n, or 0x8000 | index of a node. A node is
  * u16s: its kind, then entries. Kinds: 0 by prefix (NP 66 F3 F2), 1 by ModRM.reg and whether rm is a register (16), 2 by
- * ModRM.rm (8), 3 by REX.W (2).
+ * ModRM.rm (8), 3 by REX.W (2), 4 by mode (other, 64-bit).
  */
 import {
   immediateKind, memoryBytes, sizeRule, slotKinds, SIZE_BYTE, SIZE_FORCED64, SIZE_WORD, type ParsedRow,
@@ -44,6 +44,12 @@ const DIMENSIONS: readonly Dimension[] = [
   { kind: 3, count: 2, constrained: (row) => row.rexW !== undefined, matches: (row, value) => row.rexW === (value === 1) },
 ];
 
+/** How many things a row's encoding pins down; of two rows for one encoding, the one that pins down more is meant, a prefix counting most. */
+function specificity(row: ParsedRow): number {
+  const constraints = [row.rexW, row.memory, row.rm, row.reg, row.prefix];
+  return constraints.reduce<number>((sum, constraint, weight) => (constraint === undefined ? sum : sum + (1 << weight)), 0);
+}
+
 /** The nodes and the four maps, flat. */
 export class OpcodeTrie {
   readonly nodes: number[] = [];
@@ -65,7 +71,9 @@ export class OpcodeTrie {
     if (candidates.length === 0) return 0;
     const dimension = DIMENSIONS[dimensionIndex];
     if (dimension === undefined) {
-      // Rows that differ only in mode (not64, only64): both are kept as a chain by the caller's order.
+      const most = Math.max(...candidates.map(specificity));
+      candidates = candidates.filter((row) => specificity(row) === most);
+      // Rows that differ only in mode (not64, only64) are told apart by the decoder.
       if (candidates.length > 1) {
         const names = candidates.map((row) => `${row.row.opcode} ${row.row.form}`).join(" | ");
         const modes = new Set(candidates.map((row) => (row.row.options.not64 ? "legacy" : row.row.options.only64 ? "long" : "both")));
@@ -80,9 +88,7 @@ export class OpcodeTrie {
     if (!candidates.some((row) => dimension.constrained(row))) return this.#entry(candidates, dimensionIndex + 1);
     const entries: number[] = [];
     for (let value = 0; value < dimension.count; value++) {
-      const specific = candidates.filter((row) => dimension.constrained(row) && dimension.matches(row, value));
-      const general = candidates.filter((row) => !dimension.constrained(row));
-      entries.push(this.#entry(specific.length > 0 ? specific : general, dimensionIndex + 1));
+      entries.push(this.#entry(candidates.filter((row) => !dimension.constrained(row) || dimension.matches(row, value)), dimensionIndex + 1));
     }
     const index = this.nodes.length;
     this.nodes.push(dimension.kind, ...entries);

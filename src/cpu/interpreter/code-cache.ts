@@ -14,7 +14,7 @@ import {
   OP_HANDLER, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
 import { cpu } from "./state";
-import { decodeTrace, decodedSecondGfn } from "./decode";
+import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
 import { fetchGfn, fetchPointer, kernelPcNonGlobal, noteKernelPcNonGlobal, nptEntryAddress, withholdWriteTags } from "./memory";
 
 const HASH_BUCKETS: u32 = 65536;
@@ -157,7 +157,8 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
   const gfnAndGlobal = fetchGfn;
   const gfn = gfnAndGlobal & ~L.TLB_GLOBAL;
   store<u64>(cpu + L.VCPU_counterTraceLookups, load<u64>(cpu + L.VCPU_counterTraceLookups) + 1);
-  const traceKey = mode | ((u32(linear) & 0xfff) << 8);
+  // Traces of one instruction (single steps) are kept apart from those of ordinary runs.
+  const traceKey = mode | (singleInstructionTraces() ? 4 : 0) | ((u32(linear) & 0xfff) << 8);
   let trace = load<u32>(hashBucket(rip));
   while (trace != 0) {
     if (load<u64>(trace + TRACE_RIP) == rip && load<u32>(trace + TRACE_GFN) == gfn && load<u32>(trace + TRACE_KEY) == traceKey) {

@@ -47,6 +47,8 @@ const TRACE_INSTRUCTIONS_MAX: u32 = 32;
 /** Instructions in the next trace at most; 1 while single-stepping. */
 let instructionsMax: u32 = TRACE_INSTRUCTIONS_MAX;
 export function setSingleInstructionTraces(single: bool): void { instructionsMax = single ? 1 : TRACE_INSTRUCTIONS_MAX; }
+/** Whether the next trace has one instruction only. */
+export function singleInstructionTraces(): bool { return instructionsMax == 1; }
 
 /** Guest page of the second half of the instruction that spans two pages, after decodeTrace made such a trace. */
 export let decodedSecondGfn: u32 = 0;

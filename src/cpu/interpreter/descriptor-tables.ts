@@ -44,10 +44,13 @@ function loadTable(op: u32, base: u32, limit: u32): i32 {
   return 0;
 }
 
-/** 0F 01 /0 to /3. */
+/** 0F 01 /0. */
 export function sgdt(op: u32): i32 { return storeTable(op, L.VCPU_gdtrBase, L.VCPU_gdtrLimit); }
+/** 0F 01 /1. */
 export function sidt(op: u32): i32 { return storeTable(op, L.VCPU_idtrBase, L.VCPU_idtrLimit); }
+/** 0F 01 /2. */
 export function lgdt(op: u32): i32 { return loadTable(op, L.VCPU_gdtrBase, L.VCPU_gdtrLimit); }
+/** 0F 01 /3. */
 export function lidt(op: u32): i32 { return loadTable(op, L.VCPU_idtrBase, L.VCPU_idtrLimit); }
 
 /** To a register zero extended to the operand size, to memory always 16 bits. */
@@ -57,8 +60,9 @@ function storeWord(op: u32, value: u64): i32 {
   return 0;
 }
 
-/** 0F 00 /0 SLDT, 0F 00 /1 STR. */
+/** 0F 00 /0. */
 export function sldt(op: u32): i32 { return storeSelector(op, L.SEGMENT_LDTR); }
+/** 0F 00 /1. */
 export function str(op: u32): i32 { return storeSelector(op, L.SEGMENT_TR); }
 
 function storeSelector(op: u32, segment: u32): i32 {

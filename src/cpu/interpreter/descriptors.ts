@@ -23,29 +23,45 @@ export const ATTRIBUTE_ACCESSED: u32 = 1;
 export const ATTRIBUTE_WRITABLE: u32 = 2;
 /** Of data: expand-down. Of code: conforming. */
 export const ATTRIBUTE_CONFORMING: u32 = 4;
+/** A code segment, where S is set. */
 export const ATTRIBUTE_CODE: u32 = 8;
 /** The S bit: a code or data segment, not a system segment. */
 export const ATTRIBUTE_SEGMENT: u32 = 0x10;
+/** Place of the two-bit descriptor privilege level. */
 export const ATTRIBUTE_DPL_SHIFT: u32 = 5;
 /** Absent in slots that hold a null selector. */
 export const ATTRIBUTE_PRESENT: u32 = 0x80;
+/** 64-bit code. */
 export const ATTRIBUTE_LONG: u32 = 0x2000;
+/** D/B: 32-bit code, stack pointer or upper bound. */
 export const ATTRIBUTE_BIG: u32 = 0x4000;
+/** The limit counts pages. */
 export const ATTRIBUTE_GRANULARITY: u32 = 0x8000;
 
-/** Types of system descriptors, with S clear. */
+/** A 16-bit TSS that is not busy (types of system descriptors have S clear). */
 export const TYPE_TSS16_AVAILABLE: u32 = 1;
+/** A local descriptor table. */
 export const TYPE_LDT: u32 = 2;
+/** A 16-bit call gate. */
 export const TYPE_CALL_GATE_16: u32 = 4;
+/** A task gate. */
 export const TYPE_TASK_GATE: u32 = 5;
+/** A 16-bit interrupt gate. */
 export const TYPE_INTERRUPT_GATE_16: u32 = 6;
+/** A 16-bit trap gate. */
 export const TYPE_TRAP_GATE_16: u32 = 7;
+/** A 32-bit TSS that is not busy; in long mode the 64-bit one. */
 export const TYPE_TSS32_AVAILABLE: u32 = 9;
+/** A 32-bit call gate; in long mode the 64-bit one. */
 export const TYPE_CALL_GATE_32: u32 = 12;
+/** A 32-bit interrupt gate; in long mode the 64-bit one. */
 export const TYPE_INTERRUPT_GATE_32: u32 = 14;
+/** A 32-bit trap gate; in long mode the 64-bit one. */
 export const TYPE_TRAP_GATE_32: u32 = 15;
 
+/** Protected mode is on. */
 export const CR0_PE: u64 = 1;
+/** Long mode is active. */
 export const EFER_LMA: u64 = 0x400;
 
 /** The descriptor that was read last: its first eight bytes. */
@@ -77,22 +93,29 @@ export let descriptorAddress: u64 = 0;
 /** Whether 64-bit code is executed. */
 // @ts-ignore: decorator
 @inline export function is64(): bool { return load<u32>(cpu + L.VCPU_mode) == L.MODE_64; }
+/** The CPL. */
 // @ts-ignore: decorator
 @inline export function currentPrivilege(): u32 { return load<u32>(cpu + L.VCPU_cpl); }
 /** Whether bits 63..47 are equal (48-bit linear addresses). */
 // @ts-ignore: decorator
 @inline export function isCanonical(address: u64): bool { const top = i64(address) >> 47; return top == 0 || top == -1; }
+/** Whether `selector` is null, whatever its RPL. */
 // @ts-ignore: decorator
 @inline export function isNull(selector: u32): bool { return (selector & 0xfffc) == 0; }
 
+/** Selector in a slot. */
 // @ts-ignore: decorator
 @inline export function selectorOf(slot: u32): u32 { return u32(load<u16>(slot + L.SEGMENT_SELECTOR)); }
+/** Attributes in a slot (ATTRIBUTE_*). */
 // @ts-ignore: decorator
 @inline export function attributesOf(slot: u32): u32 { return load<u32>(slot + L.SEGMENT_ATTRIBUTES); }
+/** Base in a slot. */
 // @ts-ignore: decorator
 @inline export function baseOf(slot: u32): u64 { return load<u64>(slot + L.SEGMENT_BASE); }
+/** Limit in a slot, in bytes. */
 // @ts-ignore: decorator
 @inline export function limitOf(slot: u32): u32 { return load<u32>(slot + L.SEGMENT_LIMIT); }
+/** Descriptor privilege level in `attributes`. */
 // @ts-ignore: decorator
 @inline export function dplOf(attributes: u32): u32 { return (attributes >> ATTRIBUTE_DPL_SHIFT) & 3; }
 /** Type and S bit of `attributes`. */

@@ -14,7 +14,8 @@ import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
 import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./memory";
 import { deliverInterrupt, deliverPending } from "./exceptions";
-import { afterInstruction, beforeInstruction } from "./debug";
+import { afterInstruction, beforeInstruction, debugActive } from "./debug";
+import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
 
 const NO_VECTOR: u32 = 0xffff_ffff;
@@ -87,12 +88,6 @@ function deliverRecorded(): bool {
 /** Delivers an external interrupt that waits, if it may be taken now. Returns false when the run loop must act first. */
 function deliverWaiting(): bool {
   const pending = load<u32>(cpu + L.VCPU_pendingInterrupt);
-  const shadow = load<u32>(cpu + L.VCPU_interruptShadow);
-  if (shadow != 0) {
-    store<u32>(cpu + L.VCPU_interruptShadow, 0);
-    if (pending != 0) comeBackSoon();
-    return true;
-  }
   if (pending == 0 || (load<u64>(cpu + L.VCPU_rflags) & FLAG_IF) == 0) return true;
   const result = deliverInterrupt(pending & 0xff);
   if (result == BAIL_EXIT) return false;
@@ -131,6 +126,13 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   if (load<i32>(cpu + L.VCPU_request) != 0) return exitWith(L.EXIT_REQUEST);
   if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
   if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
+    // The instruction behind STI or MOV SS comes before the interrupt, and alone: the one behind it may be CLI.
+    const held = interruptsHeld();
+    endInterruptShadow();
+    if (held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0) {
+      stepped = debugActive();
+      if (!stepped || beforeInstruction(load<u64>(cpu + L.VCPU_rip)) == 0) return enterAlone(load<u64>(cpu + L.VCPU_rip));
+    }
     const before = load<u64>(cpu + L.VCPU_rip);
     if (!deliverWaiting()) return exitRecorded();
     if (load<u64>(cpu + L.VCPU_rip) != before) link = 0;
@@ -178,21 +180,26 @@ function linkTraces(link: u32, from: u32, trace: u32, rip: u64): void {
   store<u32>(link, trace);
 }
 
+/** Enters a trace of one instruction, behind which the loop comes back. */
+function enterAlone(rip: u64): u32 {
+  setSingleInstructionTraces(true);
+  // A look-up slot that never matches: single-instruction traces stay out of the PC cache.
+  const trace = findTrace(rip, cpu + L.VCPU_AREA_dispatchOps + 4 * OP_SIZE, 0);
+  setSingleInstructionTraces(false);
+  if (trace == 0) { stepped = false; return fetchFailed(); }
+  const op = enter(trace);
+  comeBackSoon();
+  return op;
+}
+
 /** One instruction alone, with breakpoints before and traps behind it. */
 function enterStep(rip: u64): u32 {
   if (beforeInstruction(rip) != 0) {
     if (!deliverRecorded()) return exitRecorded();
     return cpu + L.VCPU_AREA_dispatchOps;
   }
-  setSingleInstructionTraces(true);
-  // A look-up slot that never matches: single-instruction traces stay out of the PC cache.
-  const trace = findTrace(rip, cpu + L.VCPU_AREA_dispatchOps + 4 * OP_SIZE, 0);
-  setSingleInstructionTraces(false);
-  if (trace == 0) return fetchFailed();
   stepped = true;
-  const op = enter(trace);
-  comeBackSoon();
-  return op;
+  return enterAlone(rip);
 }
 
 /** Forgets the PC cache entries of `rip`, whose trace was dropped. */

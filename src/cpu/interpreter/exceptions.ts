@@ -22,7 +22,7 @@ import { setRealSegment, updateMode } from "./segments";
 import { setStackPointer, stackPointer } from "./stack";
 import {
   bail, cpu, gpr, immediate, nextRip, raiseError, segmentAddress, setBail, setGpr, VECTOR_BP, VECTOR_DB, VECTOR_DE, VECTOR_DF,
-  VECTOR_GP, VECTOR_NMI, VECTOR_NP, VECTOR_OF, VECTOR_PF, VECTOR_SS, VECTOR_TS,
+  VECTOR_GP, VECTOR_NMI, VECTOR_NP, VECTOR_OF, VECTOR_PF, VECTOR_TS,
 } from "./state";
 
 /** VCPU.exceptionVector when nothing is pending. */

@@ -46,19 +46,22 @@ export function sti(op: u32): i32 {
   return holdInterrupts(nextRip(op));
 }
 
-/** FC, FD. */
+/** FC. */
 export function cld(op: u32): i32 {
   store<u64>(cpu + L.VCPU_rflags, load<u64>(cpu + L.VCPU_rflags) & ~FLAG_DF);
   return 0;
 }
+/** FD. */
 export function std(op: u32): i32 {
   store<u64>(cpu + L.VCPU_rflags, load<u64>(cpu + L.VCPU_rflags) | FLAG_DF);
   return 0;
 }
 
-/** F8, F9, F5. */
+/** F8. */
 export function clc(op: u32): i32 { setCarryFlag(0); return 0; }
+/** F9. */
 export function stc(op: u32): i32 { setCarryFlag(1); return 0; }
+/** F5. */
 export function cmc(op: u32): i32 { setCarryFlag(carryFlag(cpu) ^ 1); return 0; }
 
 /** 9F. */

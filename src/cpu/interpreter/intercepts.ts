@@ -51,15 +51,21 @@ function wideSize(op: u32): u32 { return operandSize(op) == 2 ? 2 : 4; }
 function immediatePort(op: u32): u32 { return u32(immediate(op)) & 0xff; }
 function registerPort(): u32 { return u32(gpr(RDX)) & 0xffff; }
 
-/** E4, E5, EC, ED. */
+/** E4. */
 export function inByteImmediate(op: u32): i32 { return portExit(op, immediatePort(op), 1, false); }
+/** E5. */
 export function inWideImmediate(op: u32): i32 { return portExit(op, immediatePort(op), wideSize(op), false); }
+/** EC. */
 export function inByteRegister(op: u32): i32 { return portExit(op, registerPort(), 1, false); }
+/** ED. */
 export function inWideRegister(op: u32): i32 { return portExit(op, registerPort(), wideSize(op), false); }
-/** E6, E7, EE, EF. */
+/** E6. */
 export function outByteImmediate(op: u32): i32 { return portExit(op, immediatePort(op), 1, true); }
+/** E7. */
 export function outWideImmediate(op: u32): i32 { return portExit(op, immediatePort(op), wideSize(op), true); }
+/** EE. */
 export function outByteRegister(op: u32): i32 { return portExit(op, registerPort(), 1, true); }
+/** EF. */
 export function outWideRegister(op: u32): i32 { return portExit(op, registerPort(), wideSize(op), true); }
 
 /** INS and OUTS are not offered. */
@@ -92,5 +98,5 @@ export function hlt(op: u32): i32 {
 /** 0F 0B, 0F B9, 0F FF: defined to be invalid. */
 export function undefinedInstruction(op: u32): i32 { return raise(VECTOR_UD); }
 
-/** NP 0F 01 E8 SERIALIZE. */
+/** 0F 01 E8 SERIALIZE. */
 export function serialize(op: u32): i32 { return BAIL_NEXT; }

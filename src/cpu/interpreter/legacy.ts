@@ -57,7 +57,9 @@ function decimalAdjust(sign: i32): i32 {
   setByteFlags(flags);
   return 0;
 }
+/** 27. */
 export function daa(op: u32): i32 { return decimalAdjust(1); }
+/** 2F. */
 export function das(op: u32): i32 { return decimalAdjust(-1); }
 
 /** 37 AAA (`sign` 1) and 3F AAS (`sign` -1). */
@@ -72,7 +74,9 @@ function asciiAdjust(sign: i32): i32 {
   setByteFlags(flags);
   return 0;
 }
+/** 37. */
 export function aaa(op: u32): i32 { return asciiAdjust(1); }
+/** 3F. */
 export function aas(op: u32): i32 { return asciiAdjust(-1); }
 
 /** D4 ib. */
@@ -218,8 +222,11 @@ function loopWhile(op: u32, wanted: bool): i32 {
 /** Operand size of a near branch: always 64 bits in 64-bit mode. */
 function branchSize(op: u32): u32 { return is64() ? 8 : operandSize(op); }
 
+/** E2. */
 export function loop(op: u32): i32 { return loopWhile(op, true); }
+/** E1: while ZF is set. */
 export function loope(op: u32): i32 { return loopWhile(op, zeroFlag(cpu)); }
+/** E0: while ZF is clear. */
 export function loopne(op: u32): i32 { return loopWhile(op, !zeroFlag(cpu)); }
 
 /** E3. */

@@ -1,6 +1,7 @@
 /** Packed integer addition, subtraction, multiplication, average, minimum, maximum and sum of differences, on MMX registers. */
 import {
-  applySign8, applySign16, applySign32, multiplyHighSigned16, multiplyHighUnsigned16, multiplyEvenUnsigned32, multiplyRoundScale16, multiplyAddUnsignedSigned8, sumAbsoluteDifferences8,
+  applySign8, applySign16, applySign32, multiplyHighSigned16, multiplyHighUnsigned16, multiplyEvenUnsigned32,
+  multiplyRoundScale16, multiplyAddUnsignedSigned8, sumAbsoluteDifferences8,
 } from "./sse-lanes";
 import { mmxSource, readMmx, writeMmx } from "./mmx-access";
 import { bail } from "./state";

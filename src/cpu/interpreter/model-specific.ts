@@ -153,8 +153,11 @@ function writeBase(op: u32, segment: u32): i32 {
   return 0;
 }
 
-/** F3 0F AE /0 to /3. */
+/** F3 0F AE /0. */
 export function rdfsbase(op: u32): i32 { return readBase(op, L.SEGMENT_FS); }
+/** F3 0F AE /1. */
 export function rdgsbase(op: u32): i32 { return readBase(op, L.SEGMENT_GS); }
+/** F3 0F AE /2. */
 export function wrfsbase(op: u32): i32 { return writeBase(op, L.SEGMENT_FS); }
+/** F3 0F AE /3. */
 export function wrgsbase(op: u32): i32 { return writeBase(op, L.SEGMENT_GS); }

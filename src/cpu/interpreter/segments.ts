@@ -167,16 +167,27 @@ function popSegment(segment: u32, op: u32): i32 {
   return afterLoad(segment, op);
 }
 
+/** PUSH ES. */
 export function pushEs(op: u32): i32 { return pushSegment(L.SEGMENT_ES, op); }
+/** PUSH CS. */
 export function pushCs(op: u32): i32 { return pushSegment(L.SEGMENT_CS, op); }
+/** PUSH SS. */
 export function pushSs(op: u32): i32 { return pushSegment(L.SEGMENT_SS, op); }
+/** PUSH DS. */
 export function pushDs(op: u32): i32 { return pushSegment(L.SEGMENT_DS, op); }
+/** PUSH FS. */
 export function pushFs(op: u32): i32 { return pushSegment(L.SEGMENT_FS, op); }
+/** PUSH GS. */
 export function pushGs(op: u32): i32 { return pushSegment(L.SEGMENT_GS, op); }
+/** POP ES. */
 export function popEs(op: u32): i32 { return popSegment(L.SEGMENT_ES, op); }
+/** POP SS. */
 export function popSs(op: u32): i32 { return popSegment(L.SEGMENT_SS, op); }
+/** POP DS. */
 export function popDs(op: u32): i32 { return popSegment(L.SEGMENT_DS, op); }
+/** POP FS. */
 export function popFs(op: u32): i32 { return popSegment(L.SEGMENT_FS, op); }
+/** POP GS. */
 export function popGs(op: u32): i32 { return popSegment(L.SEGMENT_GS, op); }
 
 /** LDS, LES, LFS, LGS, LSS: offset and selector from memory to a general register and `segment`. */
@@ -192,8 +203,13 @@ function loadFarPointer(segment: u32, op: u32): i32 {
   return afterLoad(segment, op);
 }
 
+/** C4 LES. */
 export function les(op: u32): i32 { return loadFarPointer(L.SEGMENT_ES, op); }
+/** C5 LDS. */
 export function lds(op: u32): i32 { return loadFarPointer(L.SEGMENT_DS, op); }
+/** 0F B2 LSS. */
 export function lss(op: u32): i32 { return loadFarPointer(L.SEGMENT_SS, op); }
+/** 0F B4 LFS. */
 export function lfs(op: u32): i32 { return loadFarPointer(L.SEGMENT_FS, op); }
+/** 0F B5 LGS. */
 export function lgs(op: u32): i32 { return loadFarPointer(L.SEGMENT_GS, op); }

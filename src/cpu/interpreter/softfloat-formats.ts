@@ -8,23 +8,31 @@ import { resultExponent, resultKind, resultSign, resultSignificand, roundResult 
 /** Bits of the significand, the hidden one included. */
 // @ts-ignore: decorator
 @inline export function precision<T>(): u32 { return sizeof<T>() == 8 ? 53 : 24; }
+/** The exponent field, all ones. */
 // @ts-ignore: decorator
 @inline export function exponentMask<T>(): u32 { return sizeof<T>() == 8 ? 0x7ff : 0xff; }
+/** The significand without its hidden bit. */
 // @ts-ignore: decorator
 @inline export function fractionMask<T>(): T { return sizeof<T>() == 8 ? <T>0xf_ffff_ffff_ffff : <T>0x7f_ffff; }
+/** The positive infinity. */
 // @ts-ignore: decorator
 @inline export function infinity<T>(): T { return sizeof<T>() == 8 ? <T>0x7ff0_0000_0000_0000 : <T>0x7f80_0000; }
+/** The magnitude of a bit pattern. */
 // @ts-ignore: decorator
 @inline export function withoutSign<T>(value: T): T { return (value << 1) >> 1; }
+/** The bit that tells quiet from signaling NaNs. */
 // @ts-ignore: decorator
 @inline export function quietBit<T>(): T { return <T>1 << <T>(precision<T>() - 2); }
+/** Any NaN. */
 // @ts-ignore: decorator
 @inline export function isNan<T>(value: T): bool { return withoutSign<T>(value) > infinity<T>(); }
+/** A signaling NaN. */
 // @ts-ignore: decorator
 @inline export function isSignalingNan<T>(value: T): bool { return isNan<T>(value) && (value & quietBit<T>()) == 0; }
 /** Denormal or zero. */
 // @ts-ignore: decorator
 @inline export function hasNoExponent<T>(value: T): bool { return (value & infinity<T>()) == 0; }
+/** Denormal, not zero. */
 // @ts-ignore: decorator
 @inline export function isDenormal<T>(value: T): bool { return hasNoExponent<T>(value) && withoutSign<T>(value) != 0; }
 // @ts-ignore: decorator

@@ -38,13 +38,16 @@ export const ZERO_EXPONENT: i32 = -0x10_0000;
 
 /** FLOAT_* collected since the caller last cleared it; same bits as MXCSR and the x87 status word. */
 export let exceptionFlags: u32 = 0;
+/** Replaces the collected exceptions. */
 // @ts-ignore: decorator
 @inline export function setExceptionFlags(value: u32): void { exceptionFlags = value; }
+/** Adds FLOAT_* to the collected exceptions. */
 // @ts-ignore: decorator
 @inline export function raiseFloat(value: u32): void { exceptionFlags |= value; }
 
 /** ROUND_*, of the RC field of MXCSR or of the x87 control word. */
 export let roundingMode: u32 = 0;
+/** Sets the mode alone (ROUND_*). */
 // @ts-ignore: decorator
 @inline export function setRoundingMode(value: u32): void { roundingMode = value; }
 /** MXCSR.FZ, to be set only while underflow is masked. */
@@ -53,10 +56,11 @@ export let flushToZero: bool = false;
 export let denormalsAreZero: bool = false;
 /** FLOAT_* whose exceptions are not masked: an unmasked underflow is also signalled for exact results. */
 export let unmaskedExceptions: u32 = 0;
-/** x87 rules: NaN choice by significand, and unmasked overflow and underflow wrap the exponent of 80-bit results. */
+/** x87 rules: of two NaNs the one with the larger significand is chosen, not the first. */
 export let x87Rules: bool = false;
 /** 1 if the last rounding went away from zero (C1 of x87). */
 export let roundedUp: u32 = 0;
+/** Sets roundedUp. */
 // @ts-ignore: decorator
 @inline export function setRoundedUp(value: u32): void { roundedUp = value; }
 
@@ -91,11 +95,14 @@ export let bExponent: i32 = 0;
 export let bSignificand: u64 = 0;
 /** FLOAT_DENORMAL if A or B was unpacked from a denormal; raised by the operations, unless a NaN or an invalid operation goes before. */
 export let operandFlags: u32 = 0;
+/** Forgets what was unpacked. */
 // @ts-ignore: decorator
 @inline export function clearOperandFlags(): void { operandFlags = 0; }
+/** Replaces operandFlags. */
 // @ts-ignore: decorator
 @inline export function setOperandFlags(value: u32): void { operandFlags = value; }
 
+/** A := these parts. */
 // @ts-ignore: decorator
 @inline export function setA(sign: u32, kind: u32, exponent: i32, significand: u64): void {
   aSign = sign; aKind = kind; aExponent = exponent; aSignificand = significand;
@@ -114,6 +121,7 @@ export function setANormalised(sign: u32, exponent: i32, significand: u64): void
   bSign = aSign; bKind = aKind; bExponent = aExponent; bSignificand = aSignificand;
 }
 
+/** Replaces the sign of B. */
 // @ts-ignore: decorator
 @inline export function setBSign(sign: u32): void { bSign = sign; }
 

@@ -26,13 +26,17 @@ export let resultExtra: u64 = 0;
 // @ts-ignore: decorator
 @inline export function setResultToA(): void { setResult(aSign, aKind, aExponent, aSignificand, 0); }
 
+/** Replaces the sign of R. */
 // @ts-ignore: decorator
 @inline export function setResultSign(sign: u32): void { resultSign = sign; }
+/** Replaces the exponent of R. */
 // @ts-ignore: decorator
 @inline export function setResultExponent(exponent: i32): void { resultExponent = exponent; }
 
+/** R := zero. */
 // @ts-ignore: decorator
 @inline export function setResultZero(sign: u32): void { setResult(sign, KIND_ZERO, ZERO_EXPONENT, 0, 0); }
+/** R := infinity. */
 // @ts-ignore: decorator
 @inline export function setResultInfinite(sign: u32): void { setResult(sign, KIND_INFINITE, 0, INTEGER_BIT, 0); }
 
@@ -80,7 +84,10 @@ export function roundsUp(mode: u32, sign: u32, odd: bool, rest: u64): bool {
   }
 }
 
-/** What an unmasked overflow or underflow of x87 takes off or adds to the exponent (SDM vol 1 §8.5.4). */
+/**
+ * What an unmasked overflow or underflow of x87 takes off or adds to the exponent (SDM vol 1 §8.5.4). With SSE it happens too, but no result is
+ * delivered then, nor by x87 to memory.
+ */
 const WRAP: i32 = 24576;
 
 /** Rounds resultSignificand to `bits` (64 or fewer), ignoring the range of the exponent. Answers whether it was inexact. */
@@ -113,10 +120,13 @@ export function roundResult(bits: u32, minimum: i32, maximum: i32): void {
 
 function overflow(bits: u32, maximum: i32, inexact: bool): void {
   raiseFloat(FLOAT_OVERFLOW);
-  if (x87Rules && (unmaskedExceptions & FLOAT_OVERFLOW) != 0) {
+  if ((unmaskedExceptions & FLOAT_OVERFLOW) != 0) {
     if (inexact) raiseFloat(FLOAT_INEXACT);
     resultExponent -= WRAP;
-    if (resultExponent > maximum) setResultInfinite(resultSign);
+    if (resultExponent <= maximum) return;
+    setRoundedUp(1);
+    raiseFloat(FLOAT_INEXACT);
+    setResultInfinite(resultSign);
     return;
   }
   raiseFloat(FLOAT_INEXACT);
@@ -146,12 +156,13 @@ function roundSmall(bits: u32, minimum: i32): void {
   const tiny = isTiny(bits, minimum);
   if (tiny && (unmaskedExceptions & FLOAT_UNDERFLOW) != 0) {
     raiseFloat(FLOAT_UNDERFLOW);
-    if (x87Rules) {
-      if (roundSignificand(bits)) raiseFloat(FLOAT_INEXACT);
-      resultExponent += WRAP;
-      if (resultExponent < minimum) setResultZero(resultSign);
-      return;
-    }
+    if (roundSignificand(bits)) raiseFloat(FLOAT_INEXACT);
+    resultExponent += WRAP;
+    if (resultExponent >= minimum) return;
+    setRoundedUp(0);
+    raiseFloat(FLOAT_INEXACT);
+    setResultZero(resultSign);
+    return;
   }
   if (tiny && flushToZero) {
     raiseFloat(FLOAT_UNDERFLOW | FLOAT_INEXACT);

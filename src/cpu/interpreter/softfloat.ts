@@ -4,6 +4,9 @@
  * all operations since then collect there. Where the precision exception is masked and its flag is already set in MXCSR, the caller
  * should start with FLOAT_INEXACT in `exceptionFlags`: then rounding to nearest costs little more than the host's own operation.
  *
+ * With unmasked exceptions the caller must, as processors do, report nothing but invalid, denormal and divide-by-zero when one of these is
+ * unmasked and raised, and start from no flags; results are then meaningless.
+ *
  * An operation is done by the host when the mode is round to nearest, operands and result are zero or far from the ends of the exponent range
  * and the flags are known: inexact is set already, or a cheap test proves the result exact. All else goes through softfloat-registers.ts.
  */
@@ -80,6 +83,7 @@ function squareRootSlowly<T>(a: T): T {
   return (x - (sum - part)) + (y - part) == 0;
 }
 
+/** a + b. */
 export function f64Add(a: u64, b: u64): u64 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u64>(a) && isPlainOrZero<u64>(b)) {
     const x = reinterpret<f64>(a), y = reinterpret<f64>(b), sum = x + y;
@@ -89,6 +93,7 @@ export function f64Add(a: u64, b: u64): u64 {
   return addSlowly<u64>(a, b);
 }
 
+/** a - b. */
 export function f64Sub(a: u64, b: u64): u64 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u64>(a) && isPlainOrZero<u64>(b)) {
     const x = reinterpret<f64>(a), y = -reinterpret<f64>(b), sum = x + y;
@@ -98,6 +103,7 @@ export function f64Sub(a: u64, b: u64): u64 {
   return subtractSlowly<u64>(a, b);
 }
 
+/** a * b. */
 export function f64Mul(a: u64, b: u64): u64 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u64>(a) && isPlainOrZero<u64>(b)) {
     const bits = reinterpret<u64>(reinterpret<f64>(a) * reinterpret<f64>(b));
@@ -106,6 +112,7 @@ export function f64Mul(a: u64, b: u64): u64 {
   return multiplySlowly<u64>(a, b);
 }
 
+/** a / b. */
 export function f64Div(a: u64, b: u64): u64 {
   if (roundingMode == ROUND_NEAREST && isPlain<u64>(a) && isPlain<u64>(b)) {
     const x = reinterpret<f64>(a), y = reinterpret<f64>(b), quotient = x / y;
@@ -115,6 +122,7 @@ export function f64Div(a: u64, b: u64): u64 {
   return divideSlowly<u64>(a, b);
 }
 
+/** Square root of a. */
 export function f64Sqrt(a: u64): u64 {
   if (roundingMode == ROUND_NEAREST && isPlain<u64>(a) && i64(a) > 0) {
     const x = reinterpret<f64>(a), root = sqrt<f64>(x);
@@ -124,6 +132,7 @@ export function f64Sqrt(a: u64): u64 {
   return squareRootSlowly<u64>(a);
 }
 
+/** a + b. */
 export function f32Add(a: u32, b: u32): u32 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u32>(a) && isPlainOrZero<u32>(b)) {
     const x = reinterpret<f32>(a), y = reinterpret<f32>(b), sum = x + y;
@@ -133,6 +142,7 @@ export function f32Add(a: u32, b: u32): u32 {
   return addSlowly<u32>(a, b);
 }
 
+/** a - b. */
 export function f32Sub(a: u32, b: u32): u32 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u32>(a) && isPlainOrZero<u32>(b)) {
     const x = reinterpret<f32>(a), y = -reinterpret<f32>(b), sum = x + y;
@@ -142,6 +152,7 @@ export function f32Sub(a: u32, b: u32): u32 {
   return subtractSlowly<u32>(a, b);
 }
 
+/** a * b. */
 export function f32Mul(a: u32, b: u32): u32 {
   if (roundingMode == ROUND_NEAREST && isPlainOrZero<u32>(a) && isPlainOrZero<u32>(b)) {
     const exact = f64(reinterpret<f32>(a)) * f64(reinterpret<f32>(b));
@@ -151,6 +162,7 @@ export function f32Mul(a: u32, b: u32): u32 {
   return multiplySlowly<u32>(a, b);
 }
 
+/** a / b. */
 export function f32Div(a: u32, b: u32): u32 {
   if (roundingMode == ROUND_NEAREST && isPlain<u32>(a) && isPlain<u32>(b)) {
     const x = reinterpret<f32>(a), y = reinterpret<f32>(b), quotient = x / y;
@@ -160,6 +172,7 @@ export function f32Div(a: u32, b: u32): u32 {
   return divideSlowly<u32>(a, b);
 }
 
+/** Square root of a. */
 export function f32Sqrt(a: u32): u32 {
   if (roundingMode == ROUND_NEAREST && isPlain<u32>(a) && i32(a) > 0) {
     const x = reinterpret<f32>(a), root = sqrt<f32>(x);
@@ -176,6 +189,7 @@ export function f32Sqrt(a: u32): u32 {
 
 /** Answers what MXCSR.DAZ makes of an operand: a denormal becomes a zero of its sign. */
 export function f64FlushOperand(value: u64): u64 { return flushed<u64>(value); }
+/** As f64FlushOperand. */
 export function f32FlushOperand(value: u32): u32 { return flushed<u32>(value); }
 
 function compareFlags<T>(a: T, b: T, signalQuiet: bool): bool {
@@ -208,9 +222,11 @@ function toInteger<T>(value: T, truncate: bool, bits: u32): i64 {
 
 /** To a signed 32-bit integer; NaN and what does not fit is invalid and 0x8000_0000. */
 export function f64ToI32(a: u64, truncate: bool): i32 { return i32(toInteger<u64>(a, truncate, 32)); }
+/** As f64ToI32. */
 export function f32ToI32(a: u32, truncate: bool): i32 { return i32(toInteger<u32>(a, truncate, 32)); }
 /** To a signed 64-bit integer; NaN and what does not fit is invalid and 1 << 63. */
 export function f64ToI64(a: u64, truncate: bool): i64 { return toInteger<u64>(a, truncate, 64); }
+/** As f64ToI64. */
 export function f32ToI64(a: u32, truncate: bool): i64 { return toInteger<u32>(a, truncate, 64); }
 
 /** A := value, exactly. */
@@ -218,8 +234,10 @@ function unpackInteger(value: i64): void {
   setANormalised(u32(value < 0), EXTENDED_BIAS + 63, u64(value < 0 ? -value : value));
 }
 
+/** Exact. */
 export function i32ToF64(value: i32): u64 { return reinterpret<u64>(f64(value)); }
 
+/** Rounded by the mode. */
 export function i64ToF64(value: i64): u64 {
   const near = f64(value);
   if (abs(value) <= 0x20_0000_0000_0000) return reinterpret<u64>(near);
@@ -228,8 +246,10 @@ export function i64ToF64(value: i64): u64 {
   return pack<u64>();
 }
 
+/** Rounded by the mode. */
 export function i32ToF32(value: i32): u32 { return i64ToF32(i64(value)); }
 
+/** Rounded by the mode. */
 export function i64ToF32(value: i64): u32 {
   if (abs(value) <= 0x100_0000) return reinterpret<u32>(f32(value));
   unpackInteger(value);
@@ -244,6 +264,7 @@ function convert(): void {
   setResultToA();
 }
 
+/** Rounded by the mode; NaNs quieted, denormals signalled. */
 export function f64ToF32(a: u64): u32 {
   clearOperandFlags();
   unpack<u64>(a);
@@ -251,6 +272,7 @@ export function f64ToF32(a: u64): u32 {
   return pack<u32>();
 }
 
+/** Exact; NaNs quieted, denormals signalled. */
 export function f32ToF64(a: u32): u64 {
   if (isPlainOrZero<u32>(a)) return reinterpret<u64>(f64(reinterpret<f32>(a)));
   clearOperandFlags();

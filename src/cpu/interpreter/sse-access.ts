@@ -10,8 +10,11 @@ import { readPointer } from "./memory";
 import { OP_BITS, OP_BITS_MEMORY } from "./op";
 import { cpu, effectiveAddress, raise, raiseError, regAddress, rmAddress, VECTOR_GP, VECTOR_NM, VECTOR_UD } from "./state";
 
+/** No x87 unit: MMX and SSE raise #UD. */
 export const CR0_EM: u64 = 4;
+/** The state belongs to another task: MMX and SSE raise #NM. */
 export const CR0_TS: u64 = 8;
+/** The operating system saves SSE state; without it SSE raises #UD. */
 export const CR4_OSFXSR: u64 = 0x200;
 
 /** Whether CR0 and CR4 let SSE instructions run now. */

@@ -1,6 +1,7 @@
 /** Packed integer addition, subtraction, multiplication, average, minimum, maximum and sum of differences of SSE2 to SSE4.1. */
 import {
-  applySign8, applySign16, applySign32, multiplyHighSigned16, multiplyHighUnsigned16, multiplyEvenUnsigned32, multiplyEvenSigned32, multiplyRoundScale16, multiplyAddUnsignedSigned8, sumAbsoluteDifferences8,
+  applySign8, applySign16, applySign32, multiplyHighSigned16, multiplyHighUnsigned16, multiplyEvenUnsigned32, multiplyEvenSigned32,
+  multiplyRoundScale16, multiplyAddUnsignedSigned8, sumAbsoluteDifferences8,
 } from "./sse-lanes";
 import { readXmm, source128, writeXmm } from "./sse-access";
 import { bail } from "./state";

@@ -1,9 +1,12 @@
 /** Conversions between packed and scalar floats and 32-bit and 64-bit integers in XMM, MMX and general registers. */
 import { enterMmx, mmxRefused, writeMmxSlot } from "./mmx-access";
 import { isMemory, source128, sourceUnaligned, sseRefused, writeXmm } from "./sse-access";
-import { beginFloat, finishFloat, finishPacked, finishScalar, fourFloats, isSafe32, isSafe64, nativeAllowed, twoDoubles } from "./sse-float";
 import {
-  f32ToF64, f32ToI32, f32ToI64, f64ToF32, f64ToI32, f64ToI64, i32ToF32, i32ToF64, i64ToF32, i64ToF64,
+  beginFloat, finishFloat, finishPacked, finishScalar, fourFloats, isOrdinary32, isOrdinary64, isSafe32, isSafe64, nativeAllowed, ordinary32,
+  twoDoubles,
+} from "./sse-float";
+import {
+  f32ToF64, f32ToI32, f32ToI64, f64ToF32, f64ToI32, f64ToI64, i32ToF32, i64ToF32, i64ToF64,
 } from "./softfloat";
 import { bail, regAddress } from "./state";
 
@@ -54,6 +57,10 @@ export function sseCvtsi2sd64(op: u32): i32 {
 @inline function singleTo32(op: u32, truncate: bool): i32 {
   const source = sourceUnaligned(op, 4);
   if (source == 0) return bail;
+  if (truncate && isOrdinary32(load<u32>(source)) && abs(load<f32>(source)) < 2147483648) {
+    const value = load<f32>(source), integer = i32(value);
+    if (<f32>integer == value || nativeAllowed()) { store<u64>(regAddress(op), u64(u32(integer))); return 0; }
+  }
   beginFloat();
   return finishScalar<u64>(regAddress(op), u64(u32(f32ToI32(load<u32>(source), truncate))));
 }
@@ -70,6 +77,10 @@ export function sseCvtsi2sd64(op: u32): i32 {
 @inline function doubleTo32(op: u32, truncate: bool): i32 {
   const source = sourceUnaligned(op, 8);
   if (source == 0) return bail;
+  if (truncate && isOrdinary64(load<u64>(source)) && abs(load<f64>(source)) < 2147483648) {
+    const value = load<f64>(source), integer = i32(value);
+    if (<f64>integer == value || nativeAllowed()) { store<u64>(regAddress(op), u64(u32(integer))); return 0; }
+  }
   beginFloat();
   return finishScalar<u64>(regAddress(op), u64(u32(f64ToI32(load<u64>(source), truncate))));
 }
@@ -166,6 +177,13 @@ export function sseCvtdq2ps(op: u32): i32 {
 @inline function floatsToIntegers(op: u32, truncate: bool): i32 {
   const source = source128(op);
   if (source == 0) return bail;
+  if (nativeAllowed()) {
+    const value = v128.load(source);
+    const inRange = f32x4.lt(f32x4.abs(value), f32x4.splat(2147483648));
+    if (i32x4.all_true(v128.and(ordinary32(value), inRange))) {
+      return writeXmm(op, i32x4.trunc_sat_f32x4_s(truncate ? value : f32x4.nearest(value)));
+    }
+  }
   beginFloat();
   const low0 = f32ToI32(float(source, 0), truncate), low1 = f32ToI32(float(source, 1), truncate);
   const high0 = f32ToI32(float(source, 2), truncate), high1 = f32ToI32(float(source, 3), truncate);

@@ -124,7 +124,8 @@ export function sseMulps(op: u32): i32 {
   const target = regAddress(op);
   if (nativeAllowed()) {
     const x = v128.load(target), y = v128.load(source), result = f32x4.mul(x, y);
-    if (i32x4.all_true(v128.and(v128.and(ordinary32(x), ordinary32(y)), v128.or(safe32(result), v128.or(zero32(x), zero32(y)))))) { v128.store(target, result); return 0; }
+    const exact = v128.or(zero32(x), zero32(y));
+    if (i32x4.all_true(v128.and(v128.and(ordinary32(x), ordinary32(y)), v128.or(safe32(result), exact)))) { v128.store(target, result); return 0; }
   }
   beginFloat();
   const low0 = f32Mul(load<u32>(target), load<u32>(source)), low1 = f32Mul(load<u32>(target, 4), load<u32>(source, 4));
@@ -152,7 +153,8 @@ export function sseMulpd(op: u32): i32 {
   const target = regAddress(op);
   if (nativeAllowed()) {
     const x = v128.load(target), y = v128.load(source), result = f64x2.mul(x, y);
-    if (i64x2.all_true(v128.and(v128.and(ordinary64(x), ordinary64(y)), v128.or(safe64(result), v128.or(zero64(x), zero64(y)))))) { v128.store(target, result); return 0; }
+    const exact = v128.or(zero64(x), zero64(y));
+    if (i64x2.all_true(v128.and(v128.and(ordinary64(x), ordinary64(y)), v128.or(safe64(result), exact)))) { v128.store(target, result); return 0; }
   }
   beginFloat();
   const low = f64Mul(load<u64>(target), load<u64>(source)), high = f64Mul(load<u64>(target, 8), load<u64>(source, 8));

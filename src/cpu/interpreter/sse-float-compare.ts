@@ -1,7 +1,9 @@
 /** MIN, MAX, CMP, COMI and UCOMI of packed and scalar floats. */
 import { FLAG_CF, FLAG_PF, FLAG_ZF, setArithmeticFlags } from "./flags";
 import { source128, sourceUnaligned, writeXmm } from "./sse-access";
-import { beginFloat, finishFloat, finishPacked, finishScalar, fourFloats, ordinary32, ordinary64, twoDoubles } from "./sse-float";
+import {
+  beginFloat, finishFloat, finishPacked, finishScalar, fourFloats, isOrdinary32, isOrdinary64, ordinary32, ordinary64, twoDoubles,
+} from "./sse-float";
 import { f32Compare, f32FlushOperand, f64Compare, f64FlushOperand } from "./softfloat";
 import { bail, immediate, regAddress } from "./state";
 
@@ -40,6 +42,11 @@ export function sseMinss(op: u32): i32 {
   const source = sourceUnaligned(op, 4);
   if (source == 0) return bail;
   const target = regAddress(op);
+  if (isOrdinary32(load<u32>(target)) && isOrdinary32(load<u32>(source))) {
+    const x = load<f32>(target), y = load<f32>(source);
+    store<f32>(target, x < y ? x : y);
+    return 0;
+  }
   beginFloat();
   return finishScalar<u32>(target, lesser32(load<u32>(target), load<u32>(source)));
 }
@@ -61,6 +68,11 @@ export function sseMinsd(op: u32): i32 {
   const source = sourceUnaligned(op, 8);
   if (source == 0) return bail;
   const target = regAddress(op);
+  if (isOrdinary64(load<u64>(target)) && isOrdinary64(load<u64>(source))) {
+    const x = load<f64>(target), y = load<f64>(source);
+    store<f64>(target, x < y ? x : y);
+    return 0;
+  }
   beginFloat();
   return finishScalar<u64>(target, lesser64(load<u64>(target), load<u64>(source)));
 }
@@ -83,6 +95,11 @@ export function sseMaxss(op: u32): i32 {
   const source = sourceUnaligned(op, 4);
   if (source == 0) return bail;
   const target = regAddress(op);
+  if (isOrdinary32(load<u32>(target)) && isOrdinary32(load<u32>(source))) {
+    const x = load<f32>(target), y = load<f32>(source);
+    store<f32>(target, x > y ? x : y);
+    return 0;
+  }
   beginFloat();
   return finishScalar<u32>(target, greater32(load<u32>(target), load<u32>(source)));
 }
@@ -104,6 +121,11 @@ export function sseMaxsd(op: u32): i32 {
   const source = sourceUnaligned(op, 8);
   if (source == 0) return bail;
   const target = regAddress(op);
+  if (isOrdinary64(load<u64>(target)) && isOrdinary64(load<u64>(source))) {
+    const x = load<f64>(target), y = load<f64>(source);
+    store<f64>(target, x > y ? x : y);
+    return 0;
+  }
   beginFloat();
   return finishScalar<u64>(target, greater64(load<u64>(target), load<u64>(source)));
 }
@@ -132,7 +154,8 @@ export function sseCmpps(op: u32): i32 {
   if (i32x4.all_true(v128.and(ordinary32(x), ordinary32(y)))) return writeXmm(op, compareOrdinary32(x, y, predicate));
   beginFloat();
   const low0 = compare32(load<u32>(target), load<u32>(source), predicate), low1 = compare32(load<u32>(target, 4), load<u32>(source, 4), predicate);
-  const high0 = compare32(load<u32>(target, 8), load<u32>(source, 8), predicate), high1 = compare32(load<u32>(target, 12), load<u32>(source, 12), predicate);
+  const high0 = compare32(load<u32>(target, 8), load<u32>(source, 8), predicate);
+  const high1 = compare32(load<u32>(target, 12), load<u32>(source, 12), predicate);
   return finishPacked(target, fourFloats(low0, low1, high0, high1));
 }
 
@@ -167,8 +190,14 @@ export function sseUcomiss(op: u32): i32 { return compareToFlags32(op, false); }
 function compareToFlags32(op: u32, signalQuiet: bool): i32 {
   const source = sourceUnaligned(op, 4);
   if (source == 0) return bail;
+  const target = regAddress(op);
+  if (isOrdinary32(load<u32>(target)) && isOrdinary32(load<u32>(source))) {
+    const x = load<f32>(target), y = load<f32>(source);
+    setArithmeticFlags(x == y ? FLAG_ZF : x < y ? FLAG_CF : 0);
+    return 0;
+  }
   beginFloat();
-  const order = f32Compare(load<u32>(regAddress(op)), load<u32>(source), signalQuiet);
+  const order = f32Compare(load<u32>(target), load<u32>(source), signalQuiet);
   const refused = finishFloat();
   if (refused == 0) setArithmeticFlags(orderFlags(order));
   return refused;
@@ -232,8 +261,14 @@ export function sseUcomisd(op: u32): i32 { return compareToFlags64(op, false); }
 function compareToFlags64(op: u32, signalQuiet: bool): i32 {
   const source = sourceUnaligned(op, 8);
   if (source == 0) return bail;
+  const target = regAddress(op);
+  if (isOrdinary64(load<u64>(target)) && isOrdinary64(load<u64>(source))) {
+    const x = load<f64>(target), y = load<f64>(source);
+    setArithmeticFlags(x == y ? FLAG_ZF : x < y ? FLAG_CF : 0);
+    return 0;
+  }
   beginFloat();
-  const order = f64Compare(load<u64>(regAddress(op)), load<u64>(source), signalQuiet);
+  const order = f64Compare(load<u64>(target), load<u64>(source), signalQuiet);
   const refused = finishFloat();
   if (refused == 0) setArithmeticFlags(orderFlags(order));
   return refused;

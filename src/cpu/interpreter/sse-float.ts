@@ -117,3 +117,10 @@ export function finishPacked(target: u32, value: v128): i32 {
 /** Whether a double is normal and above the least normal. */
 // @ts-ignore: decorator
 @inline export function isSafe64(value: u64): bool { return (value & 0x7fff_ffff_ffff_ffff) - 0x0010_0000_0000_0001 < 0x7fdf_ffff_ffff_ffff; }
+
+/** Whether a float is zero or isSafe32: comparing two such raises nothing. */
+// @ts-ignore: decorator
+@inline export function isOrdinary32(value: u32): bool { return isSafe32(value) || (value & 0x7fff_ffff) == 0; }
+/** Whether a double is zero or isSafe64: comparing two such raises nothing. */
+// @ts-ignore: decorator
+@inline export function isOrdinary64(value: u64): bool { return isSafe64(value) || (value & 0x7fff_ffff_ffff_ffff) == 0; }

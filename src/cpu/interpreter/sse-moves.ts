@@ -258,8 +258,11 @@ export function storeMasked(op: u32, source: u32, mask: u32): i32 {
   const address = maskedStoreAddress(op);
   const first: u32 = ctz<u32>(mask);
   const last: u32 = 31 - clz<u32>(mask);
-  const refused = probeWrite(address + u64(first), last - first + 1);
-  if (refused != 0) return refused;
+  // Within one page the first byte's store answers for all.
+  if ((u32(address) & 0xfff) + last >= L.PAGE_SIZE) {
+    const refused = probeWrite(address + u64(first), last - first + 1);
+    if (refused != 0) return refused;
+  }
   for (let i: u32 = first; i <= last; i++) {
     if (((mask >> i) & 1) == 0) continue;
     const result = write8(address + u64(i), load<u8>(source + i));

@@ -203,13 +203,21 @@ function storeString(op: u32, size: u32): i32 {
   return isRepeated(op) ? repeatTransfer(op, size, false) : storeElement(op, size);
 }
 
+/** A4 with 8-bit elements. */
 export function movs8(op: u32): i32 { return moveString(op, 1); }
+/** A5 with 16-bit elements. */
 export function movs16(op: u32): i32 { return moveString(op, 2); }
+/** A5 with 32-bit elements. */
 export function movs32(op: u32): i32 { return moveString(op, 4); }
+/** A5 with 64-bit elements. */
 export function movs64(op: u32): i32 { return moveString(op, 8); }
+/** AA with 8-bit elements. */
 export function stos8(op: u32): i32 { return storeString(op, 1); }
+/** AB with 16-bit elements. */
 export function stos16(op: u32): i32 { return storeString(op, 2); }
+/** AB with 32-bit elements. */
 export function stos32(op: u32): i32 { return storeString(op, 4); }
+/** AB with 64-bit elements. */
 export function stos64(op: u32): i32 { return storeString(op, 8); }
 
 // ---------------------------------------------------------------------------------------------------- LODS, CMPS, SCAS
@@ -278,15 +286,27 @@ const SCAS: u32 = 2;
   return 0;
 }
 
+/** AC with 8-bit elements. */
 export function lods8(op: u32): i32 { return repeatElements(op, 1, LODS); }
+/** AD with 16-bit elements. */
 export function lods16(op: u32): i32 { return repeatElements(op, 2, LODS); }
+/** AD with 32-bit elements. */
 export function lods32(op: u32): i32 { return repeatElements(op, 4, LODS); }
+/** AD with 64-bit elements. */
 export function lods64(op: u32): i32 { return repeatElements(op, 8, LODS); }
+/** A6 with 8-bit elements. */
 export function cmps8(op: u32): i32 { return repeatElements(op, 1, CMPS); }
+/** A7 with 16-bit elements. */
 export function cmps16(op: u32): i32 { return repeatElements(op, 2, CMPS); }
+/** A7 with 32-bit elements. */
 export function cmps32(op: u32): i32 { return repeatElements(op, 4, CMPS); }
+/** A7 with 64-bit elements. */
 export function cmps64(op: u32): i32 { return repeatElements(op, 8, CMPS); }
+/** AE with 8-bit elements. */
 export function scas8(op: u32): i32 { return repeatElements(op, 1, SCAS); }
+/** AF with 16-bit elements. */
 export function scas16(op: u32): i32 { return repeatElements(op, 2, SCAS); }
+/** AF with 32-bit elements. */
 export function scas32(op: u32): i32 { return repeatElements(op, 4, SCAS); }
+/** AF with 64-bit elements. */
 export function scas64(op: u32): i32 { return repeatElements(op, 8, SCAS); }

@@ -2,12 +2,13 @@
 import { setArithmeticFlags } from "./flags";
 import { unpack } from "./softfloat-formats";
 import {
-  EXTENDED_BIAS, FLOAT_INVALID, KIND_INFINITE, KIND_QUIET_NAN, KIND_SIGNALING_NAN, KIND_UNSUPPORTED, KIND_ZERO, aExponent, aKind, aSign, aSignificand,
-  bExponent, bKind, bSign, bSignificand, moveAToB, operandFlags, raiseDenormal, raiseFloat, setANormalised,
+  EXTENDED_BIAS, FLOAT_INVALID, KIND_INFINITE, KIND_QUIET_NAN, KIND_SIGNALING_NAN, KIND_UNSUPPORTED, KIND_ZERO, aExponent, aKind, aSign,
+  aSignificand, bExponent, bKind, bSign, bSignificand, moveAToB, operandFlags, raiseDenormal, raiseFloat, setANormalised,
 } from "./softfloat-registers";
 import { bail } from "./state";
 import {
-  STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3, beginRead, beginRegister, commit, commitKeepingC1, isEmpty, pop, setStatus, slot, stackIndex, stackUnderflow, status, unpackStack,
+  STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3, beginRead, beginRegister, commit, commitKeepingC1, isEmpty, pop, setStatus, slot, stackIndex,
+  stackUnderflow, status, unpackStack,
 } from "./x87-state";
 
 // Outcomes as bits of EFLAGS; in C3, C2, C0 they stand in the same order.
@@ -63,11 +64,17 @@ function compareWithStack(i: u32, quiet: bool): u32 {
   return compareOperands(quiet);
 }
 
+/** FCOM ST(0), ST(i). */
 export function fcomSti(op: u32): i32 { return compareRegister(op, stackIndex(op), false, 0); }
+/** FCOMP ST(0), ST(i). */
 export function fcompSti(op: u32): i32 { return compareRegister(op, stackIndex(op), false, 1); }
+/** FCOMPP. */
 export function fcompp(op: u32): i32 { return compareRegister(op, 1, false, 2); }
+/** FUCOM ST(i). */
 export function fucomSti(op: u32): i32 { return compareRegister(op, stackIndex(op), true, 0); }
+/** FUCOMP ST(i). */
 export function fucompSti(op: u32): i32 { return compareRegister(op, stackIndex(op), true, 1); }
+/** FUCOMPP. */
 export function fucompp(op: u32): i32 { return compareRegister(op, 1, true, 2); }
 
 /** Compares ST(0) with A, unpacked from memory. */
@@ -98,13 +105,21 @@ function compareInteger<T>(op: u32, pops: u32): i32 {
   return compareWithA(op, pops);
 }
 
+/** FCOM m32. */
 export function fcomM32(op: u32): i32 { return compareFloat<u32>(op, 0); }
+/** FCOM m64. */
 export function fcomM64(op: u32): i32 { return compareFloat<u64>(op, 0); }
+/** FCOMP m32. */
 export function fcompM32(op: u32): i32 { return compareFloat<u32>(op, 1); }
+/** FCOMP m64. */
 export function fcompM64(op: u32): i32 { return compareFloat<u64>(op, 1); }
+/** FICOM m16. */
 export function ficomM16(op: u32): i32 { return compareInteger<i16>(op, 0); }
+/** FICOM m32. */
 export function ficomM32(op: u32): i32 { return compareInteger<i32>(op, 0); }
+/** FICOMP m16. */
 export function ficompM16(op: u32): i32 { return compareInteger<i16>(op, 1); }
+/** FICOMP m32. */
 export function ficompM32(op: u32): i32 { return compareInteger<i32>(op, 1); }
 
 /** Compares ST(0) with ST(i) into ZF, PF, CF; OF, SF and AF become 0. */
@@ -112,15 +127,18 @@ function compareToFlags(op: u32, quiet: bool, pops: bool): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;
   const outcome = compareWithStack(stackIndex(op), quiet);
-  if (!commitKeepingC1(op)) return 0;
   setArithmeticFlags(outcome);
-  if (pops) pop();
+  if (commitKeepingC1(op) && pops) pop();
   return 0;
 }
 
+/** FCOMI ST(0), ST(i). */
 export function fcomi(op: u32): i32 { return compareToFlags(op, false, false); }
+/** FCOMIP ST(0), ST(i). */
 export function fcomip(op: u32): i32 { return compareToFlags(op, false, true); }
+/** FUCOMI ST(0), ST(i). */
 export function fucomi(op: u32): i32 { return compareToFlags(op, true, false); }
+/** FUCOMIP ST(0), ST(i). */
 export function fucomip(op: u32): i32 { return compareToFlags(op, true, true); }
 
 /** Compares ST(0) with 0.0. */

@@ -31,18 +31,21 @@ export function initialiseX87(): void {
   store<u64>(c + L.VCPU_fpuDataPointer, 0);
 }
 
+/** FNINIT. */
 export function fninit(op: u32): i32 {
   const refused = enterWithoutWait();
   if (refused == 0) initialiseX87();
   return refused;
 }
 
+/** FNCLEX. */
 export function fnclex(op: u32): i32 {
   const refused = enterWithoutWait();
   if (refused == 0) setStatus(status() & ~(STATUS_EXCEPTIONS | STATUS_STACK_FAULT | STATUS_SUMMARY | STATUS_BUSY));
   return refused;
 }
 
+/** FLDCW m16. */
 export function fldcw(op: u32): i32 {
   const refused = enterX87();
   if (refused != 0) return refused;
@@ -52,16 +55,19 @@ export function fldcw(op: u32): i32 {
   return 0;
 }
 
+/** FNSTCW m16. */
 export function fnstcw(op: u32): i32 {
   const refused = enterWithoutWait();
   return refused != 0 ? refused : write16(effectiveAddress(op), controlWord());
 }
 
+/** FNSTSW m16. */
 export function fnstswM16(op: u32): i32 {
   const refused = enterWithoutWait();
   return refused != 0 ? refused : write16(effectiveAddress(op), status());
 }
 
+/** FNSTSW AX. */
 export function fnstswAx(op: u32): i32 {
   const refused = enterWithoutWait();
   if (refused == 0) store<u16>(gprAddress(0), status());
@@ -70,8 +76,10 @@ export function fnstswAx(op: u32): i32 {
 
 /** FNOP; also FNENI, FNDISI and FNSETPM of older coprocessors, which do nothing any more. */
 export function fnop(op: u32): i32 { return beginRegister(op); }
+/** FNENI. */
 export function fobsolete(op: u32): i32 { return enterWithoutWait(); }
 
+/** FFREE ST(i). */
 export function ffree(op: u32): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;
@@ -98,7 +106,9 @@ function rotate(op: u32, step: u32): i32 {
   return 0;
 }
 
+/** FINCSTP. */
 export function fincstp(op: u32): i32 { return rotate(op, 1); }
+/** FDECSTP. */
 export function fdecstp(op: u32): i32 { return rotate(op, 7); }
 
 /** Unlike the others it heeds CR0.TS only together with CR0.MP, and CR0.EM not at all. */

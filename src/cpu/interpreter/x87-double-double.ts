@@ -37,6 +37,7 @@ const SPLITTER: f64 = 134217729;
   return product;
 }
 
+/** a + b. */
 export function addDouble(aHigh: f64, aLow: f64, bHigh: f64, bLow: f64): f64 {
   const high = sumExact(aHigh, bHigh), error = low;
   const second = sumExact(aLow, bLow), secondError = low;
@@ -44,11 +45,13 @@ export function addDouble(aHigh: f64, aLow: f64, bHigh: f64, bLow: f64): f64 {
   return normalise(middle, low + secondError);
 }
 
+/** a * b. */
 export function multiplyDouble(aHigh: f64, aLow: f64, bHigh: f64, bLow: f64): f64 {
   const product = multiplyExact(aHigh, bHigh);
   return normalise(product, low + (aHigh * bLow + aLow * bHigh));
 }
 
+/** a / b. */
 export function divideDouble(aHigh: f64, aLow: f64, bHigh: f64, bLow: f64): f64 {
   const first = aHigh / bHigh;
   let product = multiplyDouble(first, 0, bHigh, bLow);
@@ -189,7 +192,9 @@ const LN2_HIGH: f64 = 0.6931471805599453;
 const LN2_LOW: f64 = 2.3190468138462996e-17;
 const LOG2E_HIGH: f64 = 1.4426950408889634;
 const LOG2E_LOW: f64 = 2.0355273740931033e-17;
+/** First half of pi. */
 export const PI_HIGH: f64 = 3.141592653589793;
+/** Second half of pi. */
 export const PI_LOW: f64 = 1.2246467991473532e-16;
 
 /** sin x for |x| <= pi / 4. */

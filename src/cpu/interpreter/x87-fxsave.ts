@@ -105,6 +105,7 @@ function sseRefused(): i32 {
   return (cr0 & CR0_TS) != 0 ? raise(VECTOR_NM) : 0;
 }
 
+/** LDMXCSR m32. */
 export function ldmxcsr(op: u32): i32 {
   const refused = sseRefused();
   if (refused != 0) return refused;
@@ -116,6 +117,7 @@ export function ldmxcsr(op: u32): i32 {
   return 0;
 }
 
+/** STMXCSR m32. */
 export function stmxcsr(op: u32): i32 {
   const refused = sseRefused();
   return refused != 0 ? refused : write32(effectiveAddress(op), load<u32>(cpu + L.VCPU_mxcsr));

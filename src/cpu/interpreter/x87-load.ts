@@ -2,13 +2,14 @@
 import { conditionHolds } from "./flags";
 import { unpack } from "./softfloat-formats";
 import {
-  EXTENDED_BIAS, INTEGER_BIT, ROUND_NEAREST, ROUND_UP, raiseDenormal, roundingMode, setANormalised,
+  EXTENDED_BIAS, FLOAT_INVALID, INTEGER_BIT, ROUND_NEAREST, ROUND_UP, exceptionFlags, raiseDenormal, roundingMode, setANormalised,
+  unmaskedExceptions,
 } from "./softfloat-registers";
 import { propagateNan, setResultToA } from "./softfloat-result";
 import { bail } from "./state";
 import {
-  beginRead, beginRegister, commit, commitKeepingC1, isEmpty, packExtended, packedHead, packedSignificand, pushPacked, setPacked, slot, stackIndex, stackOverflow,
-  stackUnderflow, storePacked,
+  beginRead, beginRegister, commit, commitKeepingC1, isEmpty, packExtended, packedHead, packedSignificand, pushPacked, setPacked, slot,
+  stackIndex, stackOverflow, stackUnderflow, storePacked,
 } from "./x87-state";
 
 /** Pushes the packed result, unless the stack is full. */
@@ -18,7 +19,7 @@ function finishPush(op: u32): i32 {
   return 0;
 }
 
-/** Packs A as it is; T: u32 for binary32, u64 for binary64. */
+/** Packs the value read and pushes it, an unmasked denormal operand notwithstanding; T: u32 for binary32, u64 for binary64. */
 function loadFloat<T>(op: u32): i32 {
   const pointer = beginRead(op, sizeof<T>());
   if (pointer == 0) return bail;
@@ -29,13 +30,18 @@ function loadFloat<T>(op: u32): i32 {
       setResultToA();
     }
     packExtended(64);
-  }
-  return finishPush(op);
+  } else stackOverflow();
+  commit(op);
+  if ((exceptionFlags & unmaskedExceptions & FLOAT_INVALID) == 0) pushPacked();
+  return 0;
 }
 
+/** FLD m32. */
 export function fldM32(op: u32): i32 { return loadFloat<u32>(op); }
+/** FLD m64. */
 export function fldM64(op: u32): i32 { return loadFloat<u64>(op); }
 
+/** FLD m80. */
 export function fldM80(op: u32): i32 {
   const pointer = beginRead(op, 10);
   if (pointer == 0) return bail;
@@ -43,6 +49,7 @@ export function fldM80(op: u32): i32 {
   return finishPush(op);
 }
 
+/** FLD ST(i). */
 export function fldSti(op: u32): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;
@@ -71,8 +78,11 @@ function loadInteger<T>(op: u32): i32 {
   return finishPush(op);
 }
 
+/** FILD m16. */
 export function fildM16(op: u32): i32 { return loadInteger<i16>(op); }
+/** FILD m32. */
 export function fildM32(op: u32): i32 { return loadInteger<i32>(op); }
+/** FILD m64. */
 export function fildM64(op: u32): i32 { return loadInteger<i64>(op); }
 
 /** 18 packed decimal digits, sign in the top bit of the last byte. */
@@ -100,12 +110,19 @@ function loadConstant(op: u32, head: u32, significand: u64, above: bool): i32 {
   return finishPush(op);
 }
 
+/** FLD1. */
 export function fld1(op: u32): i32 { return loadConstant(op, 0x3fff, INTEGER_BIT, false); }
+/** FLDL2T. */
 export function fldl2t(op: u32): i32 { return loadConstant(op, 0x4000, 0xd49a_784b_cd1b_8afe, false); }
+/** FLDL2E. */
 export function fldl2e(op: u32): i32 { return loadConstant(op, 0x3fff, 0xb8aa_3b29_5c17_f0bb, true); }
+/** FLDPI. */
 export function fldpi(op: u32): i32 { return loadConstant(op, 0x4000, 0xc90f_daa2_2168_c234, true); }
+/** FLDLG2. */
 export function fldlg2(op: u32): i32 { return loadConstant(op, 0x3ffd, 0x9a20_9a84_fbcf_f798, true); }
+/** FLDLN2. */
 export function fldln2(op: u32): i32 { return loadConstant(op, 0x3ffe, 0xb172_17f7_d1cf_79ab, true); }
+/** FLDZ. */
 export function fldz(op: u32): i32 { return loadConstant(op, 0, 0, false); }
 
 /** An empty register counts as holding the default NaN, once the stack fault is raised. */
@@ -136,11 +153,19 @@ function moveIf(op: u32, code: u32): i32 {
   return 0;
 }
 
+/** FCMOVB ST(0), ST(i). */
 export function fcmovb(op: u32): i32 { return moveIf(op, 2); }
+/** FCMOVE ST(0), ST(i). */
 export function fcmove(op: u32): i32 { return moveIf(op, 4); }
+/** FCMOVBE ST(0), ST(i). */
 export function fcmovbe(op: u32): i32 { return moveIf(op, 6); }
+/** FCMOVU ST(0), ST(i). */
 export function fcmovu(op: u32): i32 { return moveIf(op, 10); }
+/** FCMOVNB ST(0), ST(i). */
 export function fcmovnb(op: u32): i32 { return moveIf(op, 3); }
+/** FCMOVNE ST(0), ST(i). */
 export function fcmovne(op: u32): i32 { return moveIf(op, 5); }
+/** FCMOVNBE ST(0), ST(i). */
 export function fcmovnbe(op: u32): i32 { return moveIf(op, 7); }
+/** FCMOVNU ST(0), ST(i). */
 export function fcmovnu(op: u32): i32 { return moveIf(op, 11); }

@@ -1,16 +1,16 @@
 /** FPREM, FPREM1, FSCALE, FXTRACT, FRNDINT: exact or once rounded operations on exponent and significand (Intel SDM vol 1 §8.3.5, §8.3.7). */
-import { roundAToIntegral } from "./softfloat-integer";
+import { integerOfA, roundAToIntegral } from "./softfloat-integer";
 import {
-  EXTENDED_BIAS, FLOAT_DIVIDE_BY_ZERO, INTEGER_BIT, KIND_FINITE, KIND_INFINITE, KIND_ZERO, ROUND_ZERO, aExponent, aKind, aSign, aSignificand, bExponent, bKind,
-  bSign, bSignificand, moveAToB, raiseDenormal, raiseFloat, roundedUp, roundingMode, setA, setANormalised, setRoundedUp,
+  EXTENDED_BIAS, FLOAT_DIVIDE_BY_ZERO, INTEGER_BIT, KIND_FINITE, KIND_INFINITE, KIND_ZERO, ROUND_ZERO, aExponent, aKind, aSign, aSignificand,
+  bExponent, bKind, bSign, bSignificand, moveAToB, raiseDenormal, raiseFloat, roundedUp, roundingMode, setA, setANormalised, setRoundedUp,
 } from "./softfloat-registers";
-import { integerOfA } from "./softfloat-integer";
 import {
-  propagateNan, propagateNans, resultExponent, resultKind, setResult, setResultExponent, setResultInfinite, setResultInvalid, setResultToA, setResultZero,
+  propagateNan, propagateNans, resultExponent, resultKind, setResult, setResultExponent, setResultInfinite, setResultInvalid, setResultToA,
+  setResultZero,
 } from "./softfloat-result";
 import {
-  STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3, beginRegister, commit, isEmpty, packExtended, pushPacked, setPacked, setStatus, slot, stackOverflow, stackUnderflow,
-  status, storePacked, unpackStack,
+  STATUS_C0, STATUS_C1, STATUS_C2, STATUS_C3, beginRegister, commit, isEmpty, packExtended, pushPacked, setPacked, setStatus, slot, stackOverflow,
+  stackUnderflow, status, storePacked, unpackStack,
 } from "./x87-state";
 
 /** Steps of division done at once by FPREM when it cannot finish: the exponents come this much closer, modulo 32. */
@@ -99,9 +99,11 @@ function partialRemainder(nearest: bool): u32 {
   raiseDenormal();
   quotient = 0;
   let complete = true;
-  if (aKind == KIND_ZERO || bKind == KIND_INFINITE) setResultToA();
-  else complete = remainder(nearest);
-  packExtended(64);
+  setResultToA();
+  if (aKind != KIND_ZERO && bKind != KIND_INFINITE) complete = remainder(nearest);
+  // A denormal that stays as it is does not count as underflow, even unmasked.
+  if (bKind == KIND_INFINITE && aExponent < 1) setPacked(load<u16>(slot(0) + 8), load<u64>(slot(0)));
+  else packExtended(64);
   if (!complete) return STATUS_C2;
   const q = u32(quotient);
   return ((q & 4) != 0 ? STATUS_C0 : 0) | ((q & 2) != 0 ? STATUS_C3 : 0) | ((q & 1) != 0 ? STATUS_C1 : 0);
@@ -110,18 +112,22 @@ function partialRemainder(nearest: bool): u32 {
 function finishRemainder(op: u32, nearest: bool): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;
-  let codes = status() & (STATUS_C0 | STATUS_C3);
+  const unchanged = status() & (STATUS_C0 | STATUS_C3);
+  let codes = unchanged;
   if (isEmpty(0) || isEmpty(1)) stackUnderflow();
   else codes = partialRemainder(nearest);
   const delivers = commit(op);
-  setStatus((status() & ~(STATUS_C0 | STATUS_C1 | STATUS_C2 | STATUS_C3)) | (delivers ? codes : 0));
+  setStatus((status() & ~(STATUS_C0 | STATUS_C1 | STATUS_C2 | STATUS_C3)) | (delivers ? codes : unchanged));
   if (delivers) storePacked(0);
   return 0;
 }
 
+/** FPREM. */
 export function fprem(op: u32): i32 { return finishRemainder(op, false); }
+/** FPREM1. */
 export function fprem1(op: u32): i32 { return finishRemainder(op, true); }
 
+/** FRNDINT. */
 export function frndint(op: u32): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;
@@ -157,6 +163,7 @@ function scale(): void {
   setResultExponent(resultExponent + (bSign != 0 ? -magnitude : magnitude));
 }
 
+/** FSCALE. */
 export function fscale(op: u32): i32 {
   const refused = beginRegister(op);
   if (refused != 0) return refused;

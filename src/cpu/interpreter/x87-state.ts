@@ -11,7 +11,7 @@ import { readPointer } from "./memory";
 import { OP_BITS, OP_BITS_MEMORY, OP_SEGMENT } from "./op";
 import {
   EXTENDED_BIAS, FLOAT_DENORMAL, FLOAT_DIVIDE_BY_ZERO, FLOAT_INVALID, INTEGER_BIT, KIND_FINITE, KIND_INFINITE, KIND_QUIET_NAN,
-  KIND_SIGNALING_NAN, KIND_UNSUPPORTED, KIND_ZERO, QUIET_BIT, ZERO_EXPONENT, beginX87, exceptionFlags, operandFlags, raiseFloat, roundedUp,
+  KIND_SIGNALING_NAN, KIND_UNSUPPORTED, KIND_ZERO, QUIET_BIT, beginX87, exceptionFlags, operandFlags, raiseFloat, roundedUp,
   setA, setANormalised, setOperandFlags, setRoundedUp, unmaskedExceptions,
 } from "./softfloat-registers";
 import { resultExponent, resultKind, resultSign, resultSignificand, roundResult } from "./softfloat-result";
@@ -28,14 +28,19 @@ export const STATUS_C3: u32 = 0x4000;
 export const STATUS_BUSY: u32 = 0x8000;
 const CR0_EM_TS: u64 = 0xc;
 
+/** The status word, TOP in bits 13..11. */
 // @ts-ignore: decorator
 @inline export function status(): u32 { return load<u32>(cpu + L.VCPU_fpuStatus); }
+/** Replaces the status word. */
 // @ts-ignore: decorator
 @inline export function setStatus(value: u32): void { store<u32>(cpu + L.VCPU_fpuStatus, value); }
+/** The control word. */
 // @ts-ignore: decorator
 @inline export function controlWord(): u32 { return load<u32>(cpu + L.VCPU_fpuControl); }
+/** Physical number of ST(0). */
 // @ts-ignore: decorator
 @inline export function top(): u32 { return (status() >> 11) & 7; }
+/** Sets TOP; `value` counts modulo 8. */
 export function setTop(value: u32): void { setStatus((status() & ~STATUS_TOP) | ((value & 7) << 11)); }
 
 /** Physical number of ST(i). */
@@ -43,6 +48,7 @@ export function setTop(value: u32): void { setStatus((status() & ~STATUS_TOP) | 
 @inline function physical(i: u32): u32 { return (top() + i) & 7; }
 /** Host address of ST(i). */
 export function slot(i: u32): u32 { return cpu + L.VCPU_fpuRegisters + (physical(i) << 4); }
+/** Whether ST(i) is empty. */
 export function isEmpty(i: u32): bool { return ((load<u32>(cpu + L.VCPU_fpuTag) >> physical(i)) & 1) == 0; }
 /** Marks ST(i) as in use or empty. */
 export function setInUse(i: u32, inUse: bool): void {
@@ -117,6 +123,7 @@ export function unpackStack(i: u32): void {
   unpackExtended(load<u64>(address), load<u16>(address + 8));
 }
 
+/** Sets the packed result from its parts. */
 // @ts-ignore: decorator
 @inline export function setPacked(head: u32, significand: u64): void { packedHead = head; packedSignificand = significand; }
 
@@ -153,20 +160,23 @@ export function stackOverflow(): void {
 /** As `commit`, for the instructions that leave C1 alone unless the stack faults: FCMOVcc, FCOMI and its kin. */
 export function commitKeepingC1(op: u32): bool {
   if ((exceptionFlags & STATUS_STACK_FAULT) == 0) setRoundedUp((status() & STATUS_C1) >> 9);
-  return commit(op);
+  return commitWithC1(op, roundedUp);
 }
 
 /**
  * Moves the collected exceptions into the status word, with C1 for the direction of the last rounding. Answers whether the result is to be
  * delivered: not after an unmasked invalid operation, denormal operand or division by zero, which are found before the operation.
  */
-export function commit(op: u32): bool {
+export function commit(op: u32): bool { return commitWithC1(op, 0); }
+
+/** As `commit`; `c1OfStop`: C1 when nothing is delivered, but for a stack fault. */
+function commitWithC1(op: u32, c1OfStop: u32): bool {
   let flags = exceptionFlags;
   const stops = flags & unmaskedExceptions & (FLOAT_INVALID | FLOAT_DENORMAL | FLOAT_DIVIDE_BY_ZERO);
   let c1 = roundedUp;
   if (stops != 0) {
     flags &= FLOAT_INVALID | FLOAT_DENORMAL | FLOAT_DIVIDE_BY_ZERO | STATUS_STACK_FAULT;
-    if ((flags & STATUS_STACK_FAULT) == 0) c1 = 0;
+    if ((flags & STATUS_STACK_FAULT) == 0) c1 = c1OfStop;
   }
   let value = (status() & ~STATUS_C1) | flags | (c1 << 9);
   if ((flags & unmaskedExceptions) != 0) {

@@ -5,7 +5,7 @@ import { pack } from "./softfloat-formats";
 import { integerFromA, integerOfA, integerRest } from "./softfloat-integer";
 import {
   EXTENDED_BIAS, FLOAT_INEXACT, FLOAT_INVALID, KIND_INFINITE, ROUND_ZERO, aExponent, aKind, aSign, exceptionFlags, raiseFloat, roundingMode,
-  setRoundedUp, unmaskedExceptions,
+  setExceptionFlags, setRoundedUp, unmaskedExceptions,
 } from "./softfloat-registers";
 import { propagateNan, setResultInvalid, setResultToA } from "./softfloat-result";
 import { cpu, effectiveAddress } from "./state";
@@ -18,8 +18,13 @@ import {
 // @ts-ignore: decorator
 @inline function staging(): u32 { return cpu + L.VCPU_AREA_scratch; }
 
-/** Whether an unmasked exception other than inexact keeps the value from memory and ST(0) from being popped. */
-function isRefused(): bool { return (exceptionFlags & unmaskedExceptions & ~FLOAT_INEXACT) != 0; }
+/** Whether an unmasked exception other than inexact keeps the value from memory and ST(0) from being popped. Nothing was rounded then. */
+function isRefused(): bool {
+  if ((exceptionFlags & unmaskedExceptions & ~FLOAT_INEXACT) == 0) return false;
+  setRoundedUp(0);
+  setExceptionFlags(exceptionFlags & ~FLOAT_INEXACT);
+  return true;
+}
 
 /** Writes the low bytes of `value` (T: u16, u32, u64), then commits and pops. */
 function finishStore<T>(op: u32, value: u64, pops: bool): i32 {
@@ -53,9 +58,13 @@ function storeFloat<T>(op: u32, pops: bool): i32 {
   return finishStore<T>(op, u64(pack<T>()), pops);
 }
 
+/** FST m32. */
 export function fstM32(op: u32): i32 { return storeFloat<u32>(op, false); }
+/** FST m64. */
 export function fstM64(op: u32): i32 { return storeFloat<u64>(op, false); }
+/** FSTP m32. */
 export function fstpM32(op: u32): i32 { return storeFloat<u32>(op, true); }
+/** FSTP m64. */
 export function fstpM64(op: u32): i32 { return storeFloat<u64>(op, true); }
 
 /** The value goes unchanged, whatever its kind. */
@@ -91,7 +100,9 @@ function storeToStack(op: u32, pops: bool): i32 {
   return 0;
 }
 
+/** FST ST(i). */
 export function fstSti(op: u32): i32 { return storeToStack(op, false); }
+/** FSTP ST(i). */
 export function fstpSti(op: u32): i32 { return storeToStack(op, true); }
 
 /** The alias of FSTP ST(i) at D9 D8: an empty ST(0) is popped and nothing else. */
@@ -118,13 +129,21 @@ function storeInteger<T>(op: u32, truncates: bool, pops: bool): i32 {
   return finishStore<T>(op, u64(value), pops);
 }
 
+/** FIST m16. */
 export function fistM16(op: u32): i32 { return storeInteger<u16>(op, false, false); }
+/** FIST m32. */
 export function fistM32(op: u32): i32 { return storeInteger<u32>(op, false, false); }
+/** FISTP m16. */
 export function fistpM16(op: u32): i32 { return storeInteger<u16>(op, false, true); }
+/** FISTP m32. */
 export function fistpM32(op: u32): i32 { return storeInteger<u32>(op, false, true); }
+/** FISTP m64. */
 export function fistpM64(op: u32): i32 { return storeInteger<u64>(op, false, true); }
+/** FISTTP m16. */
 export function fisttpM16(op: u32): i32 { return storeInteger<u16>(op, true, true); }
+/** FISTTP m32. */
 export function fisttpM32(op: u32): i32 { return storeInteger<u32>(op, true, true); }
+/** FISTTP m64. */
 export function fisttpM64(op: u32): i32 { return storeInteger<u64>(op, true, true); }
 
 const DECIMAL_LIMIT: u64 = 1_000_000_000_000_000_000;
@@ -146,6 +165,7 @@ function packDecimal(): void {
   setPacked(0xffff, 0xc000_0000_0000_0000);
 }
 
+/** FBSTP m80. */
 export function fbstp(op: u32): i32 {
   const refused = enterX87();
   if (refused != 0) return refused;

@@ -2,7 +2,7 @@
 import { row, type InstructionOptions, type InstructionRow } from "./format.js";
 
 const system: InstructionOptions = { system: true };
-const segments: InstructionOptions = { noDifferential: "loads a segment register; the private harness and guest tests cover it" };
+const segments: InstructionOptions = { noDifferential: "loads a segment register" };
 const answered: InstructionOptions = { noDifferential: "answered by the hypervisor" };
 const moment: InstructionOptions = { noDifferential: "depends on the moment" };
 const selector: InstructionOptions = { noDifferential: "depends on the descriptor tables" };
@@ -49,7 +49,7 @@ function tableRows(): InstructionRow[] {
     row("0F 01 /3", "LIDT Ms", "lidt", system),
     row("0F 01 /4", "SMSW Ev", "smsw", selector),
     row("0F 01 /6", "LMSW Ew", "lmsw", { ...system, endsTrace: true }),
-    row("0F 01 /7", "INVLPG Mn", "invlpg", system),
+    row("0F 01 /7", "INVLPG Mb", "invlpg", system),
   ];
 }
 
@@ -62,7 +62,7 @@ function controlRows(): InstructionRow[] {
     row("0F 06", "CLTS", "clts", system),
     row("0F 08", "INVD", "flushCaches", system),
     row("0F 09", "WBINVD", "flushCaches", system),
-    row("NP 0F 01 E8", "SERIALIZE", "serialize", { endsTrace: true, feature: "SERIALIZE" }),
+    row("0F 01 E8", "SERIALIZE", "serialize", { endsTrace: true, feature: "SERIALIZE" }),
     row("F4", "HLT", "hlt", { ...system, endsTrace: true }),
   ];
 }

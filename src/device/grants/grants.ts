@@ -1,8 +1,9 @@
 /**
  * Access to pages the guest granted to the back ends (public/grant_table.h, version 1 entries).
  *
- * The back ends live in the hypervisor, so nothing is mapped and the entry's in-use bits are not set: a revoked entry is
- * noticed at the next look, and the guest never has to wait for us.
+ * The back ends live in the hypervisor, so nothing is mapped and the entry's in-use bits are not set: the guest never has to
+ * wait for us to end an access. A page whose grant it takes back without closing the device stays open until it does; that is
+ * still only a page of its own.
  */
 import { gfnOf, gpaOfGfn, gpaPlus } from "../../abi/address.js";
 import { PAGE_SIZE } from "../../abi/layout.js";

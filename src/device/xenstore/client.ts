@@ -1,5 +1,5 @@
 /** The guest as a client of the store: its transactions and watches, and the replies and events that wait for it. */
-import { DOMID_GUEST, XENSTORE_PAYLOAD_MAX, XS_ERROR, XS_WATCH_EVENT } from "../../abi/xen/index.js";
+import { DOMID_GUEST, XENSTORE_PAYLOAD_MAX, XS_ERROR, XS_TRANSACTION_END, XS_WATCH_EVENT } from "../../abi/xen/index.js";
 import type { XenstoreMessage } from "./messages.js";
 import { isSpecial } from "./paths.js";
 import { mayRead } from "./permissions.js";
@@ -35,6 +35,7 @@ export class GuestClient {
     if (transactionId !== 0 && transaction === undefined) return this.refuse(message, "ENOENT");
     const handler = REQUESTS.get(type);
     if (handler === undefined) return this.refuse(message, "ENOSYS");
+    if (transaction?.isFull === true && type !== XS_TRANSACTION_END) return this.refuse(message, "ENOSPC");
     const events: WatchEvent[] = [];
     const client = this.#requestClient(transaction ?? this.#store, transactionId, events);
     const reply = handler(client, textOf(message.payload));

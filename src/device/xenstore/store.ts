@@ -15,6 +15,9 @@ import type { StoreNode } from "./tree.js";
 
 type Operation = (view: StoreView) => StoreError | undefined;
 
+/** Most nodes a transaction may use and most changes it may make. */
+export const TRANSACTION_SIZE_MAX = 1024;
+
 /** One client's transaction. */
 export class Transaction extends StoreView {
   /** The tree at the start. Immutable. */
@@ -28,6 +31,11 @@ export class Transaction extends StoreView {
     super(base);
     this.base = base;
     this.#next = next;
+  }
+
+  /** Whether it has grown to its limit; it can then only be ended. */
+  get isFull(): boolean {
+    return this.operations.length >= TRANSACTION_SIZE_MAX || this.accessed.size >= TRANSACTION_SIZE_MAX;
   }
 
   protected override nextGeneration(): number {

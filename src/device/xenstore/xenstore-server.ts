@@ -26,6 +26,8 @@ const REPLIES: ByteRingLayout = {
 };
 /** While more than this waits for the guest, its requests wait, too. */
 const WAITING_BYTES_MAX = 0x1_0000;
+/** Rounds of one service call: a guest that never stops asking may not keep the other back ends waiting. */
+const ROUNDS_MAX = 64;
 /** Beyond this even events are dropped: the guest has stopped reading. */
 const WAITING_BYTES_LIMIT = 0x10_0000;
 
@@ -58,8 +60,9 @@ export class XenstoreServer {
 
   /** Handles what has arrived and delivers what fits; true = something moved. */
   service(): boolean {
-    let didWork = false;
-    while (this.#serviceOnce()) didWork = true;
+    let rounds = 0;
+    while (rounds < ROUNDS_MAX && this.#serviceOnce()) rounds++;
+    const didWork = rounds > 0;
     if (didWork) this.#domain.raisePort(this.#port);
     return didWork;
   }

@@ -75,12 +75,8 @@ export class PhysicalMap {
   populateLocked(gfn: number): boolean {
     if (gfn >= BALLOON_GFN_COUNT) return false;
     if (this.#state.number(XEN_DOMAIN.currentPages) >= this.#state.number(XEN_DOMAIN.maximumPages)) return false;
-    if (this.#state.clearBit(XEN_DOMAIN.ballooned, gfn)) {
-      this.#addPages(1);
-      return true;
-    }
-    if (this.exists(gfn) || !this.#addSectionLocked(gfn)) return false;
-    this.#state.clearBit(XEN_DOMAIN.ballooned, gfn);
+    if (!this.exists(gfn) && !this.#addSectionLocked(gfn)) return false;
+    if (!this.#state.clearBit(XEN_DOMAIN.ballooned, gfn)) return false;
     this.#addPages(1);
     if (gfn > this.#state.number(XEN_DOMAIN.highestGfn)) this.#state.setNumber(XEN_DOMAIN.highestGfn, gfn);
     return true;

@@ -6,9 +6,9 @@ const CALIBRATION_ROUNDS = 50;
 /** performance.now() is the cheaper call, but counts from the start of its thread: this is where that was. */
 const threadOriginNs = findThreadOrigin();
 
-/** Nanoseconds on a clock that never goes back and has one origin for all threads of this process. */
+/** Whole nanoseconds on a clock that never goes back and has one origin for all threads of this process. */
 export function monotonicNs(): number {
-  return threadOriginNs + performance.now() * NS_PER_MS;
+  return Math.floor(threadOriginNs + performance.now() * NS_PER_MS);
 }
 
 /** Takes the pair of readings that lie closest together, so that threads agree to well under a microsecond. */

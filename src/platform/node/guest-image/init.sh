@@ -70,8 +70,11 @@ serve_requests() {
 		tries=$((tries + 1))
 		if [ $tries -lt 300 ]; then sleep 0.01; else sleep 1; fi
 	done 2>/dev/null
+	# We lead a session, so this makes hvc1 our terminal; and with a terminal there can be job control, for the sake
+	# of SIGINT and SIGQUIT of the commands, as above.
 	exec 3<>/dev/hvc1
 	stty raw -echo <&3
+	set -m
 	opened=
 	echo ready >&3
 
@@ -125,32 +128,40 @@ run_command() {
 	echo "exit $1 $status" >&3
 }
 
-# watch_command SLOT BASE64: runs a command in a session of its own, and notes its status.
+# watch_command SLOT BASE64: runs a command and notes its status. Descriptor 7 is the command's standard error, as the shell itself would
+# write "Killed" and the like there.
 watch_command() {
-	cd /root
-	setsid sh -c "$(base64 -d <<-END
-		$2
-	END
-	)" </dev/null 3>&- 4>&- 5>&- &
-	leader=$!
-	# A request to kill may come at any moment. It first leaves word in kill.K and then reads leader.K; here it is the
-	# other way round, so that one of the two always sees the other.
-	echo $leader >$state/leader.$1
-	if [ -s $state/kill.$1 ]; then kill_session $leader; fi
-	# The shell would write "Killed" and the like among the command's errors.
-	wait $leader 2>/dev/null
+	(lead_session "$1" "$2")
 	echo $? >$state/status.$1
 	if [ -s $state/kill.$1 ]; then
 		# A process that left the session may hold the pipes open for ever. Not for long after a kill.
 		{ sleep 0.5; kill $(cat $state/copies.$1); } >/dev/null 2>&1 &
 	fi
+} 7>&2 2>/dev/null
+
+# lead_session SLOT BASE64: becomes the command, as leader of a session of its own.
+lead_session() {
+	note_process leader.$1
+	# A request to kill may come at any moment. It first leaves word in kill.K and then reads leader.K; here it is the
+	# other way round, so that one of the two always sees the other.
+	[ ! -s $state/kill.$1 ] || kill -KILL $process
+	cd /root
+	exec setsid sh -c "$(base64 -d <<-END
+		$2
+	END
+	)" </dev/null 2>&7 3>&- 4>&- 5>&- 7>&-
 }
 
-# copy_output SLOT: copies standard input to standard output, and notes its process number.
+# copy_output SLOT: copies standard input to standard output.
 copy_output() {
-	read -r process rest </proc/self/stat
-	echo $process >>$state/copies.$1
+	note_process copies.$1
 	exec cat 3>&- 4>&- 5>&-
+}
+
+# note_process FILE: appends the number of this very process, which $$ would not tell.
+note_process() {
+	read -r process rest </proc/self/stat
+	echo $process >>$state/$1
 }
 
 # kill_command SLOT
@@ -179,30 +190,48 @@ kill_session() {
 
 # ---- the user's shell -----------------------------------------------------------------------------------------------
 
-# run_shell: a shell in a session of its own, with the console as its terminal, so that job control and Ctrl-C work.
-run_shell() {
-	[ -z "$rows" ] || [ -z "$cols" ] || stty rows "$rows" cols "$cols" </dev/hvc0
-	cd /root
-	if [ "$echo" = 0 ]; then
-		# Lines as they come. Only the end-of-file character (0x04) keeps its meaning.
-		stty -echo -isig -ixon -iexten -icrnl -opost erase ^- kill ^- </dev/hvc0
-		setsid -c sh +i -s <>/dev/hvc0 >&0 2>&1 &
-	else
-		PS1='\u@\h:\w\$ ' setsid -c sh <>/dev/hvc0 >&0 2>&1 &
-	fi
-	main=$!
-	cd /
+# set_up_console: as process 1 keeps the console open, its settings last. They are made before `ready` is said.
+set_up_console() {
+	exec 3<>/dev/hvc0
+	[ -z "$rows" ] || [ -z "$cols" ] || stty rows "$rows" cols "$cols" <&3
+	# With echo=0: lines as they come. Only the end-of-file character (0x04) keeps its meaning.
+	[ "$echo" != 0 ] || stty -echo -isig -ixon -iexten -icrnl -opost erase ^- kill ^- <&3
 }
 
-set_up_system
-read_command_line
-# What the busybox poweroff, halt and reboot send to process 1, with the kernel's way to end the machine.
-trap power_off USR1 USR2
-trap 'reboot -f' TERM
-# Its shell's own words ("Killed" for a job) are not for the user's terminal.
-serve_requests </dev/null >/dev/null 2>&1 &
-main=$!
-[ "$mode" = exec ] || run_shell
-# This also collects every orphan.
-wait $main
-power_off
+# run_shell: a shell with the console as its terminal, so that job control and Ctrl-C work. Its end is the guest's.
+run_shell() {
+	cd /root
+	if [ "$echo" = 0 ]; then
+		# Output through a pipe, so that neither this shell nor what it starts takes itself for interactive.
+		sh </dev/hvc0 2>&1 | cat >/dev/hvc0
+	else
+		PS1='\u@\h:\w\$ ' sh <>/dev/hvc0 >&0 2>&1
+	fi
+}
+
+case $1 in
+requests)
+	serve_requests
+	;;
+shell)
+	read_command_line
+	run_shell
+	power_off
+	;;
+*)
+	# What the busybox poweroff, halt and reboot send to process 1.
+	trap power_off USR1 USR2
+	trap 'reboot -f' TERM
+	set_up_system
+	read_command_line
+	[ "$mode" = exec ] || set_up_console
+	# Its shell's own words ("Killed" for a job) are not for the user's terminal.
+	setsid setsid sh /init requests </dev/null >/dev/null 2>&1
+	[ "$mode" = exec ] || setsid setsid sh /init shell 3>&-
+	# Sleeps, and collects orphans.
+	while :; do
+		sleep 1000000 &
+		wait
+	done
+	;;
+esac

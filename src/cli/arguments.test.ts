@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseArguments, parseMemory } from "./arguments.js";
+import { STATUS_TABLE } from "./exit-status.js";
+
+const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
+
+test("every option arrives", () => {
+  assert.deepEqual(
+    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--exec", "true", "--timeout", "1.5", "--json", "--verbose"),
+    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, exec: "true", timeoutMs: 1500, json: true, verbose: true } });
+  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, json: false, verbose: false } });
+  assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
+    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, json: false, verbose: false },
+  });
+});
+
+test("sizes have K, M or G, and lie between 64M and 3G", () => {
+  assert.equal(parseMemory("65536K"), 2 ** 26);
+  assert.equal(parseMemory("3g"), 3 * 2 ** 30);
+  assert.equal(parseMemory("1.5G"), 1.5 * 2 ** 30);
+  assert.equal(parseMemory("268435456"), 2 ** 28);
+  for (const text of ["", "M", "12X", "-1G", "1e9", "63M", "3073M", "4G", "64.5", "0x100M"]) {
+    assert.throws(() => parseMemory(text), { code: "ERR_USAGE" }, text);
+  }
+});
+
+test("wrong use is one line", () => {
+  for (const args of [
+    [], ["jump"], ["run", "--unknown"], ["run", "extra"], ["run", "--kernel"], ["run", "--timeout", "0"], ["run", "--timeout", "soon"],
+    ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["--unknown"],
+  ]) {
+    assert.throws(() => parse(...args), (error: Error & { code?: string }) => error.code === "ERR_USAGE" && !error.message.includes("\n"),
+      args.join(" "));
+  }
+});
+
+test("help names every option and every status", () => {
+  const { text } = parseArguments(["run", "--help"], "1.2.3") as { text: string };
+  for (const option of ["kernel", "initrd", "append", "memory", "exec", "timeout", "json", "verbose"]) assert.match(text, new RegExp(`--${option}\\b`));
+  for (const { status, says } of STATUS_TABLE) assert.match(text, new RegExp(`${status}  ${says}`));
+  assert.match(text, /Ctrl-A x/);
+  assert.equal((parseArguments(["--version"], "1.2.3") as { text: string }).text.trim(), "1.2.3");
+});

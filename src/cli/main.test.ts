@@ -1,0 +1,78 @@
+/** The program from outside: what is wrong is said in one line, with status 2, at once. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const PROGRAM = fileURLToPath(new URL("./main.js", import.meta.url));
+/** A second, and what a loaded host needs to start Node.js. */
+const QUICK_MS = 3000;
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly elapsedMs: number;
+}
+
+let folder = "";
+before(async () => (folder = await mkdtemp(join(tmpdir(), "unpinned-cli-"))));
+after(async () => await rm(folder, { recursive: true }));
+
+async function unpinned(...args: string[]): Promise<Ended> {
+  const began = performance.now();
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const texts = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) child[name].setEncoding("utf8").on("data", (text: string) => (texts[name] += text));
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { status, ...texts, elapsedMs: performance.now() - began };
+}
+
+async function expectRefusal(message: RegExp, ...args: string[]): Promise<void> {
+  const ended = await unpinned(...args);
+  assert.equal(ended.status, 2, ended.stderr);
+  assert.equal(ended.stdout, "");
+  assert.match(ended.stderr, /^unpinned: [^\n]+\n$/);
+  assert.match(ended.stderr, message);
+  assert.ok(ended.elapsedMs < QUICK_MS, `took ${ended.elapsedMs} ms`);
+}
+
+test("an unknown option is refused", () => expectRefusal(/--frobnicate/, "run", "--frobnicate"));
+test("no command is refused", () => expectRefusal(/unpinned run/));
+test("too little memory is refused", () => expectRefusal(/64M/, "run", "--memory", "1M"));
+test("a missing kernel is refused", () => expectRefusal(/no such file/, "run", "--kernel", "/nonexistent", "--exec", "true"));
+test("a folder as kernel is refused", () => expectRefusal(/directory/, "run", "--kernel", "/"));
+test("a missing initrd is refused before anything is fetched", () => expectRefusal(/initrd.*no such file/, "run", "--initrd", "/nonexistent"));
+
+test("a file that is no kernel is refused", async () => {
+  const path = join(folder, "text");
+  await writeFile(path, "I am no kernel.\n".repeat(1000));
+  await expectRefusal(/kernel/, "run", "--kernel", path);
+});
+
+test("an unreadable kernel is refused", async (context) => {
+  if (process.getuid?.() === 0) return context.skip("root may read everything");
+  const path = join(folder, "secret");
+  await writeFile(path, "");
+  await chmod(path, 0);
+  await expectRefusal(/permission denied/, "run", "--kernel", path);
+});
+
+test("--json prints one object for a refused input, too", async () => {
+  const { status, stdout, stderr } = await unpinned("run", "--kernel", "/nonexistent", "--json");
+  assert.equal(status, 2);
+  assert.match(stderr, /^unpinned: [^\n]+\n$/);
+  const report = JSON.parse(stdout) as { status: number; error: { code: string } };
+  assert.equal(report.status, 2);
+  assert.equal(report.error.code, "ERR_INPUT_FILE");
+});
+
+test("--help and --version print and end with status 0", async () => {
+  const help = await unpinned("run", "--help");
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /--memory/);
+  assert.match((await unpinned("--version")).stdout, /^\d+\.\d+\.\d+\n$/);
+});

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, REQUEST_EVENT, REQUEST_STOP, VCPU,
+} from "../abi/layout.js";
+import { RAX } from "../cpu/index.js";
+import { EXIT_TABLE } from "./exit-table.js";
+import { runVcpu } from "./run-loop.js";
+import { createTestVcpu } from "./test-vcpu.js";
+
+const FLAG_IF = 0x200n;
+
+/** A core that makes these exits one after the other. */
+function exitsOf(...reasons: number[]): { run: () => number } {
+  return { run: () => reasons.shift() ?? EXIT_TRIPLE_FAULT };
+}
+
+test("every exit reason has a handler", () => {
+  assert.deepEqual(Object.keys(EXIT_TABLE).map(Number), EXIT_NAMES.map((_, reason) => reason));
+});
+
+test("exits are counted by reason", () => {
+  const vcpu = createTestVcpu({ core: exitsOf(EXIT_BUDGET, EXIT_CPUID, EXIT_CPUID, EXIT_TRIPLE_FAULT) });
+  assert.equal(runVcpu(vcpu).kind, "triple-fault");
+  const { budget, cpuid, "triple-fault": tripleFault, hlt } = vcpu.counters.exits();
+  assert.deepEqual({ budget, cpuid, tripleFault, hlt }, { budget: 1, cpuid: 2, tripleFault: 1, hlt: 0 });
+});
+
+test("a triple fault is reported with rip, mode and registers", () => {
+  const vcpu = createTestVcpu({ core: exitsOf(EXIT_TRIPLE_FAULT) });
+  vcpu.state.setGpr(RAX, 0xabcn);
+  const outcome = runVcpu(vcpu);
+  assert.ok(outcome.kind === "triple-fault");
+  assert.equal(outcome.report.rip, "0x1000");
+  assert.equal(outcome.report.mode, "64-bit");
+  assert.equal(outcome.report.registers["rax"], "0xabc");
+  assert.equal(outcome.report.bytes, "unreadable");
+});
+
+test("HLT with interrupts off on the last vCPU is power-off", () => {
+  assert.deepEqual(runVcpu(createTestVcpu({ core: exitsOf(EXIT_HLT) })), { kind: "power-off" });
+});
+
+test("HLT with interrupts on sleeps until the timer, which is fired once", () => {
+  let fired = 0;
+  let pending = false;
+  const began = performance.now();
+  const nowNs = (): number => (performance.now() - began) * 1e6;
+  const vcpu = createTestVcpu({
+    core: exitsOf(EXIT_HLT, EXIT_TRIPLE_FAULT),
+    machine: { nowNs },
+    hypercalls: {
+      callbackVector: () => 0xf3,
+      upcallPending: () => pending,
+      timerDeadlineNs: () => (fired === 0 ? 20e6 : Infinity),
+      fireTimer: () => {
+        fired++;
+        return (pending = true);
+      },
+    },
+  });
+  vcpu.state.writeU64(VCPU.rflags, 2n | FLAG_IF);
+  assert.equal(runVcpu(vcpu).kind, "triple-fault");
+  assert.equal(fired, 1);
+  assert.ok(nowNs() >= 20e6 && nowNs() < 2e9, `woke after ${nowNs()} ns`);
+  assert.equal(vcpu.state.readU32(VCPU.pendingInterrupt), 0x1f3);
+  assert.ok(vcpu.counters.get("haltedNs") > 15e6);
+});
+
+test("an upcall that the guest has cleared is taken back", () => {
+  let pending = true;
+  const offered: number[] = [];
+  const vcpu = createTestVcpu({
+    core: {
+      run: () => {
+        offered.push(vcpu.state.readU32(VCPU.pendingInterrupt));
+        pending = false;
+        return offered.length < 2 ? EXIT_BUDGET : EXIT_TRIPLE_FAULT;
+      },
+    },
+    hypercalls: { callbackVector: () => 0xf3, upcallPending: () => pending },
+  });
+  runVcpu(vcpu);
+  assert.deepEqual(offered, [0x1f3, 0]);
+});
+
+test("a stop request ends the loop before guest mode, and an event request alone does not", () => {
+  const vcpu = createTestVcpu({ core: exitsOf(EXIT_TRIPLE_FAULT) });
+  vcpu.state.postRequest(REQUEST_STOP | REQUEST_EVENT);
+  assert.deepEqual(runVcpu(vcpu), { kind: "stopped" });
+  assert.equal(vcpu.state.requests, REQUEST_STOP);
+  const other = createTestVcpu({ core: exitsOf(EXIT_TRIPLE_FAULT) });
+  other.state.postRequest(REQUEST_EVENT);
+  assert.equal(runVcpu(other).kind, "triple-fault");
+});
+
+test("a page without memslot is all ones but for the local APIC, and takes writes", () => {
+  const written: [number, number][] = [];
+  const reads: bigint[] = [];
+  const accesses = [{ address: 0xd000_0000 }, { address: 0xfee0_0020 }, { address: 0xfee0_00b0, write: true, data: 0x1_0000_0007n }];
+  const vcpu = createTestVcpu({
+    machine: { faultIn: () => "no-slot" },
+    apic: { readMmio: (offset) => offset + 0x4000_0000, writeMmio: (offset, value) => written.push([offset, value]) },
+    core: {
+      run: () => {
+        reads.push(vcpu.state.readU64(VCPU.mmioValue));
+        const next = accesses.shift();
+        if (next === undefined) return EXIT_TRIPLE_FAULT;
+        vcpu.setExit(next);
+        return EXIT_NPT;
+      },
+    },
+  });
+  runVcpu(vcpu);
+  assert.deepEqual(reads.slice(1, 3), [0xffff_ffff_ffff_ffffn, 0x4000_0020n]);
+  assert.deepEqual(written, [[0xb0, 7]]);
+  assert.equal(vcpu.state.readU32(VCPU.mmioState), 2);
+  assert.equal(vcpu.counters.get("unclaimedMmio"), 1);
+});
+
+test("a page that cannot get a frame ends the guest", () => {
+  const vcpu = createTestVcpu({ core: exitsOf(EXIT_NPT), machine: { faultIn: () => "out-of-memory" } });
+  assert.deepEqual(runVcpu(vcpu), { kind: "out-of-memory" });
+});
+
+test("a hypercall gets number and six arguments, and its result is RAX", () => {
+  const calls: unknown[] = [];
+  const vcpu = createTestVcpu({
+    core: exitsOf(EXIT_HYPERCALL, EXIT_TRIPLE_FAULT),
+    hypercalls: {
+      hypercall: (...args) => {
+        calls.push(args.slice(0, 3));
+        return -38n;
+      },
+    },
+  });
+  for (let n = 0; n < 16; n++) vcpu.state.setGpr(n, BigInt(100 + n));
+  vcpu.setExit({ size: 3 });
+  runVcpu(vcpu);
+  assert.deepEqual(calls, [[0, 100, [107n, 106n, 102n, 110n, 108n, 109n]]]);
+  assert.equal(vcpu.state.gpr(RAX), 0xffff_ffff_ffff_ffdan);
+  assert.equal(vcpu.state.rip, 0x1003n);
+});
+
+test("a hypercall from user mode is refused with -EPERM and not carried out", () => {
+  const vcpu = createTestVcpu({
+    core: exitsOf(EXIT_HYPERCALL),
+    hypercalls: { hypercall: () => assert.fail("carried out") },
+  });
+  vcpu.state.writeU32(VCPU.cpl, 3);
+  runVcpu(vcpu);
+  assert.equal(vcpu.state.gpr(RAX), 0xffff_ffff_ffff_ffffn);
+});
+
+test("shutdown reasons end the run with what they mean", () => {
+  for (const [reason, kind] of [[0, "power-off"], [1, "reboot"], [2, "suspend"], [3, "crash"]] as const) {
+    const vcpu = createTestVcpu({
+      core: exitsOf(EXIT_HYPERCALL), hypercalls: { takeSchedulingRequest: () => ({ kind: "shutdown", reason }) },
+    });
+    assert.equal(runVcpu(vcpu).kind, kind);
+  }
+});
+
+test("RDRAND fills the register of its size and sets only CF", () => {
+  for (const [bytes, kept] of [[2, 0x1122_3344_5566_0000n], [4, 0n], [8, 0n]] as const) {
+    const vcpu = createTestVcpu({ core: exitsOf(EXIT_RDRAND, EXIT_RDRAND, EXIT_TRIPLE_FAULT) });
+    vcpu.state.setGpr(9, 0x1122_3344_5566_7788n);
+    vcpu.state.setArithmeticFlags(0x8d4n);
+    vcpu.setExit({ size: 4 | (bytes << 8), address: 9 });
+    runVcpu(vcpu);
+    const mask = (1n << BigInt(bytes * 8)) - 1n;
+    assert.equal(vcpu.state.gpr(9) & ~mask, kept);
+    assert.equal(vcpu.state.rflags & 0x8d5n, 1n);
+    assert.equal(vcpu.state.rip, 0x1008n);
+  }
+});
+
+test("a vector of the local APIC is accepted when the core has taken it, before the exit is handled", () => {
+  const log: string[] = [];
+  let requested = 0xf6;
+  const vcpu = createTestVcpu({
+    apic: {
+      pendingVector: () => requested,
+      accept: (vector) => {
+        requested = -1;
+        log.push(`accept ${vector}`);
+      },
+    },
+    machine: { faultIn: () => (log.push("exit"), "mapped") },
+    core: {
+      run: () => {
+        log.push(`run ${vcpu.state.readU32(VCPU.pendingInterrupt)}`);
+        if (log.length === 1) return EXIT_NPT;
+        vcpu.state.setPendingInterrupt(undefined);
+        return log.length < 5 ? EXIT_NPT : EXIT_TRIPLE_FAULT;
+      },
+    },
+  });
+  runVcpu(vcpu);
+  assert.deepEqual(log, ["run 502", "exit", "run 502", "accept 246", "exit", "run 0"]);
+});

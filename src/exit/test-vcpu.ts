@@ -1,0 +1,71 @@
+/** A vCPU without a core, for tests of the exit handlers. */
+import type { Gpa } from "../abi/address.js";
+import { FRAMES_BASE, MODE_64, VCPU } from "../abi/layout.js";
+import { type Core, VcpuState } from "../cpu/index.js";
+import { VcpuCounters } from "./counters.raw.js";
+import { createTestMemory } from "./test-memory.raw.js";
+import type { HypercallTarget, LocalApicTarget, MachineCalls, VcpuContext } from "./vcpu-context.js";
+
+/** What a test vCPU recorded. */
+export interface TestVcpu extends VcpuContext {
+  readonly log: string[];
+  readonly written: Map<number, Uint8Array>;
+  /** Puts down an exit as the core does. */
+  setExit(exit: { size?: number; address?: number; write?: boolean; data?: bigint }): void;
+}
+
+/** Parts a test replaces. */
+export interface TestVcpuParts {
+  readonly hypercalls?: Partial<HypercallTarget>;
+  readonly apic?: Partial<LocalApicTarget>;
+  readonly machine?: Partial<MachineCalls>;
+  readonly core?: Partial<Core>;
+}
+
+const QUIET_HYPERCALLS: HypercallTarget = {
+  hypercall: () => 0n,
+  takeSchedulingRequest: () => ({ kind: "none" }),
+  pollReady: () => false,
+  endPoll: () => undefined,
+  upcallPending: () => false,
+  callbackVector: () => 0,
+  timerDeadlineNs: () => Infinity,
+  fireTimer: () => false,
+  setRunstate: () => undefined,
+  shutdownReason: () => undefined,
+};
+
+/** Makes a vCPU in 64-bit mode at CPL 0 with RIP 0x1000. */
+export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
+  const memory = createTestMemory(FRAMES_BASE);
+  const state = new VcpuState(memory, 0);
+  state.reset();
+  state.rip = 0x1000n;
+  state.writeU32(VCPU.mode, MODE_64);
+  const log: string[] = [];
+  const written = new Map<number, Uint8Array>();
+  return {
+    index: 0, vcpuCount: 1, state, log, written,
+    core: {
+      run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"), invalidateCode: () => undefined,
+      flushCode: () => undefined, ...parts.core,
+    },
+    hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },
+    apic: {
+      mmioBase: () => 0xfee0_0000, readMmio: () => 0, writeMmio: () => undefined, readMsr: () => undefined, writeMsr: () => false,
+      pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, ...parts.apic,
+    },
+    memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
+    linear: { read: () => undefined, write: () => false, translate: () => undefined },
+    machine: {
+      faultIn: () => "mapped", nowNs: () => 0, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
+    },
+    counters: new VcpuCounters(memory, 0),
+    setExit({ size = 2, address = 0, write = false, data = 0n }) {
+      state.writeU32(VCPU.exitSize, size);
+      state.writeU64(VCPU.exitAddress, BigInt(address));
+      state.writeU32(VCPU.exitWrite, write ? 1 : 0);
+      state.writeU64(VCPU.exitData, data);
+    },
+  };
+}
