@@ -20,6 +20,8 @@ export const CONTROL = {
   deviceStop: 0x04,
   /** vCPUs that neither wait for a start-up IPI nor halted with interrupts off. */
   onlineVcpus: 0x08,
+  /** Not 0: the device thread is to write control/shutdown. */
+  shutdownRequest: 0x0c,
 } as const;
 
 /** hvc0 (shell), hvc1 (agent), then stdout and stderr of each exec slot. */
@@ -34,10 +36,11 @@ export function slotConsole(slot: number): number {
 
 /**
  * Free-running u32 count of output bytes of console n that the main thread is done with. The device thread stops
- * taking bytes from the guest while more than OUTPUT_WINDOW are on their way.
+ * taking bytes from the guest while more than OUTPUT_WINDOW are on their way. Large, because Linux spins with
+ * interrupts off while a console ring is full: all of a guest with one vCPU stands still then.
  */
 export const ACKNOWLEDGED_BASE = 0x100;
-export const OUTPUT_WINDOW = 0x10_0000;
+export const OUTPUT_WINDOW = 0x80_0000;
 
 /** Counters of one vCPU's run loop, f64 each, written by that vCPU's thread only; readers may see an older value. */
 export const VCPU_COUNTERS_BASE = 0x1000;

@@ -1,6 +1,5 @@
 /** What the program says when a run is over. */
-import { GuestFailure, type MachineStats } from "../machine/index.js";
-import { statusOfError } from "./exit-status.js";
+import { GuestFailure, GuestImageError, type MachineStats } from "../machine/index.js";
 
 /** The object that --json prints, in one line. */
 export interface RunReport {
@@ -36,11 +35,16 @@ export function errorLines(error: unknown): string[] {
 }
 
 function describeError(error: unknown): NonNullable<RunReport["error"]> {
-  const code = error instanceof Error && "code" in error ? String(error.code) : `ERR_STATUS_${statusOfError(error)}`;
   return {
-    code, message: messageOf(error),
+    code: codeOf(error), message: messageOf(error),
     ...(error instanceof GuestFailure && error.report !== undefined ? { guest: error.report } : {}),
   };
+}
+
+/** Stable names, also for errors that have none of their own. */
+function codeOf(error: unknown): string {
+  if (error instanceof GuestImageError) return "ERR_GUEST_IMAGE";
+  return error instanceof Error && "code" in error ? String(error.code) : "ERR_INTERNAL";
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 /** `unpinned run`: from arguments to exit status. */
 import { VirtualMachine, type VirtualMachineOptions } from "../machine/index.js";
-import { onEndingSignal, writeOutput } from "../platform/node/index.js";
+import { ClosedOutputError, onEndingSignal, writeOutput } from "../platform/node/index.js";
 import type { RunArguments } from "./arguments.js";
 import { SignalError, TimeoutError } from "./errors.js";
 import { runExec } from "./exec-mode.js";
@@ -41,7 +41,8 @@ export async function run(args: RunArguments): Promise<number> {
   await vm?.dispose();
   progress.clear();
   limits.close();
-  if (failure !== undefined) await say("stderr", `${errorLines(failure).join("\n")}\n`);
+  // Who closed our output wants to hear no more; other programs end without a word, too.
+  if (failure !== undefined && !(failure instanceof ClosedOutputError)) await say("stderr", `${errorLines(failure).join("\n")}\n`);
   if (args.json) await say("stdout", `${JSON.stringify(reportRun(status, vm?.stats(), failure))}\n`);
   return status;
 }

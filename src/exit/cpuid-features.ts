@@ -3,6 +3,7 @@
  * and the tests are derived from this list. Bit positions: Intel SDM vol 2 CPUID, AMD APM vol 3 appendix E.
  */
 
+/** A register of a CPUID answer. */
 export type CpuidRegister = "eax" | "ebx" | "ecx" | "edx";
 
 /** One feature bit that is set. */

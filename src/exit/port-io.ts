@@ -2,6 +2,7 @@
  * Port input and output. With hardware-reduced ACPI tables the kernel only probes: reads answer all ones and writes are
  * dropped, but for the ports in this table.
  */
+import { VCPU } from "../abi/layout.js";
 import { RAX } from "../cpu/index.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
@@ -38,18 +39,50 @@ const PORTS = new Map(PORT_TABLE.map((entry) => [entry.port, entry]));
 /** Answers an IN, or takes an OUT (EXIT_IO). */
 export function handlePortAccess(vcpu: VcpuContext): VcpuOutcome | undefined {
   const { state } = vcpu;
+  const port = state.exitAddress & 0xffff;
   const sizeBytes = (state.exitSize >> 8) & 0xff;
-  const entry = PORTS.get(state.exitAddress & 0xffff);
-  if (entry === undefined) vcpu.counters.add("unclaimedPorts");
-  if (state.exitWrite) {
-    const value = Number(state.exitData & 0xffff_ffffn);
-    state.skipInstruction();
-    return entry?.write?.(vcpu, sizeBytes === 1 ? value & 0xff : value);
-  }
-  const value = sizeBytes === 1 ? entry?.read?.() : undefined;
-  writeAccumulator(vcpu, sizeBytes, value ?? 0xffff_ffff);
+  const access = { port, sizeBytes };
+  const completes = (state.exitSize & 0xff) !== 0;
   state.skipInstruction();
+  if (state.exitWrite) return writeElements(vcpu, access);
+  const value = readPort(vcpu, access);
+  // INS stores what was read itself, when it is run again.
+  if (completes) writeAccumulator(vcpu, sizeBytes, value);
+  else state.writeU64(VCPU.exitData, BigInt(value >>> 0));
   return undefined;
+}
+
+/** OUT and OUTS: exitData holds the elements, the first one lowest. */
+function writeElements(vcpu: VcpuContext, access: PortAccess): VcpuOutcome | undefined {
+  const count = Math.max((vcpu.state.exitSize >> 16) & 0xff, 1);
+  let rest = vcpu.state.exitData;
+  for (let i = 0; i < count; i++) {
+    const outcome = writePort(vcpu, access, Number(rest & 0xffff_ffffn));
+    if (outcome !== undefined) return outcome;
+    rest >>= BigInt(8 * access.sizeBytes);
+  }
+  return undefined;
+}
+
+/** One access to a port. */
+export interface PortAccess {
+  readonly port: number;
+  /** 1, 2 or 4. */
+  readonly sizeBytes: number;
+}
+
+/** What a read answers, in its low `sizeBytes` bytes. */
+export function readPort({ counters }: VcpuContext, { port, sizeBytes }: PortAccess): number {
+  const entry = PORTS.get(port);
+  if (entry === undefined) counters.add("unclaimedPorts");
+  return (sizeBytes === 1 ? entry?.read?.() : undefined) ?? 0xffff_ffff;
+}
+
+/** Takes a write; the outcome is that of a port that ends the run. */
+export function writePort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess, value: number): VcpuOutcome | undefined {
+  const entry = PORTS.get(port);
+  if (entry === undefined) vcpu.counters.add("unclaimedPorts");
+  return entry?.write?.(vcpu, sizeBytes === 1 ? value & 0xff : value);
 }
 
 function writeAccumulator({ state }: VcpuContext, sizeBytes: number, value: number): void {

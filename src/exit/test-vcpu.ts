@@ -2,6 +2,7 @@
 import type { Gpa } from "../abi/address.js";
 import { FRAMES_BASE, MODE_64, VCPU } from "../abi/layout.js";
 import { type Core, VcpuState } from "../cpu/index.js";
+import type { LinearMemory } from "../hypercall/index.js";
 import { VcpuCounters } from "./counters.raw.js";
 import { createTestMemory } from "./test-memory.raw.js";
 import type { HypercallTarget, LocalApicTarget, MachineCalls, VcpuContext } from "./vcpu-context.js";
@@ -20,6 +21,7 @@ export interface TestVcpuParts {
   readonly apic?: Partial<LocalApicTarget>;
   readonly machine?: Partial<MachineCalls>;
   readonly core?: Partial<Core>;
+  readonly linear?: Partial<LinearMemory>;
 }
 
 const QUIET_HYPERCALLS: HypercallTarget = {
@@ -56,7 +58,7 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
       pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, ...parts.apic,
     },
     memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
-    linear: { read: () => undefined, write: () => false, translate: () => undefined },
+    linear: { read: () => undefined, write: () => false, translate: () => undefined, ...parts.linear },
     machine: {
       faultIn: () => "mapped", nowNs: () => 0, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
     },

@@ -34,6 +34,17 @@ export class ControlBlock {
     return Atomics.load(this.#words, CONTROL.deviceStop >> 2) !== 0;
   }
 
+  /** Any thread: the guest's kernel is to power off. */
+  requestShutdown(): void {
+    Atomics.store(this.#words, CONTROL.shutdownRequest >> 2, 1);
+    this.ringDoorbell();
+  }
+
+  /** Device thread: whether requestShutdown was called since the last look. */
+  takeShutdownRequest(): boolean {
+    return Atomics.exchange(this.#words, CONTROL.shutdownRequest >> 2, 0) !== 0;
+  }
+
   /** Main thread, before the start. */
   setOnlineVcpus(count: number): void {
     Atomics.store(this.#words, CONTROL.onlineVcpus >> 2, count);

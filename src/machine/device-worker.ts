@@ -4,6 +4,7 @@
  */
 import { CONSOLE_AGENT, CONSOLE_COUNT, INPUT_RING_COUNT, OUTPUT_WINDOW } from "../abi/channels.js";
 import { REQUEST_EVENT } from "../abi/layout.js";
+import { DOMID_GUEST } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
 import { DeviceBackends } from "../device/index.js";
 import { GuestMemory } from "../guest-page/index.js";
@@ -17,6 +18,8 @@ import { flushVcpuTlbs } from "./vcpu-requests.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
+/** Linux watches this node and powers off when it is written (drivers/xen/manage.c). */
+const SHUTDOWN_NODE = `/local/domain/${DOMID_GUEST}/control/shutdown`;
 
 /** Output of all consoles on its way to the main thread. */
 class OutputGate {
@@ -102,6 +105,7 @@ function run({ memory, originNs, vcpuCount }: ThreadStart): void {
   const inputs = Array.from({ length: INPUT_RING_COUNT }, (_, index) => new ByteRing(memory, index));
   while (!control.devicesStopping) {
     const seen = control.doorbell;
+    if (control.takeShutdownRequest()) backends.xenstore.store.writeText(SHUTDOWN_NODE, "poweroff");
     while (service(backends, gate, inputs)) continue;
     if (!control.devicesStopping) control.waitForDoorbell(seen);
   }

@@ -9,6 +9,13 @@ export type MachineErrorCode =
 /** Base of every error that a VirtualMachine makes. */
 export abstract class MachineError extends Error {
   abstract readonly code: MachineErrorCode;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    // Until it is formatted, a stack holds the objects of its frames, and with them the memory of a VM that has ended.
+    void this.stack;
+  }
+
   override get name(): string {
     return this.constructor.name;
   }

@@ -80,8 +80,8 @@ export interface GuestProcessParts {
 
 /**
  * A command that runs in the guest. Await it for the result; read `stdout` and `stderr` (web streams), or iterate over
- * it, to have the output as it comes. A stream that is asked for must be read or cancelled: the command waits while its
- * output is not taken. The status of a command is a result, never an error.
+ * it, to have the output as it comes. A stream that is asked for must be read or cancelled: the guest stands still
+ * when 8 MiB of it have not been taken. The status of a command is a result, never an error.
  */
 export class GuestProcess implements Promise<ExecResult>, AsyncIterable<ExecChunk> {
   readonly [Symbol.toStringTag] = "GuestProcess";

@@ -103,6 +103,11 @@ export class RunningMachine {
     this.#control.ringDoorbell();
   }
 
+  /** Asks the guest's kernel to power off. */
+  requestShutdown(): void {
+    this.#control.requestShutdown();
+  }
+
   /** Stops the guest where it is. The end comes as onEnded. */
   stop(): void {
     this.#finish({ outcome: { kind: "stopped" } });

@@ -3,6 +3,7 @@ import type { ReadableStream } from "node:stream/web";
 import { WritableStream } from "node:stream/web";
 import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
 import { AgentJob, GuestAgent } from "./agent.js";
+import { escapeSystemRequests } from "./console-input.js";
 import { loadCoreModule } from "./core-module.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
@@ -22,7 +23,7 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 /** The guest's console, hvc0: what the guest writes, and what is typed. */
 export interface GuestConsole {
-  /** While it has a reader, the guest waits when the reader is slow; before that, the last 64 KiB are kept. */
+  /** While it has a reader, the guest waits when the reader is 8 MiB behind; before that, the last 64 KiB are kept. */
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
 }
@@ -104,7 +105,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
     this.console = {
       readable: this.#consoleOutput.readable,
-      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(bytes) }),
+      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(escapeSystemRequests(bytes)) }),
     };
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -160,13 +161,17 @@ export class VirtualMachine implements AsyncDisposable {
     this.#machine?.resume();
   }
 
-  /** Lets the guest power itself off, and stops it when it has not done so in time. Resolves with how it ended. */
+  /**
+   * Lets the guest power itself off, through our init or else by Xen's control/shutdown, and stops it when it has not done so
+   * in time. Resolves with how it ended.
+   */
   async shutdown(options: ShutdownOptions = {}): Promise<GuestExit> {
     const stop = (): void => this.#machine?.stop();
     options.signal?.addEventListener("abort", stop, { once: true });
     const timer = setTimeout(stop, options.timeoutMs ?? SHUTDOWN_TIMEOUT_MS);
-    if (this.#agent.isReady && options.signal?.aborted !== true) this.#agent.powerOff();
-    else stop();
+    if (options.signal?.aborted === true) stop();
+    else if (this.#agent.isReady) this.#agent.powerOff();
+    else this.#machine?.requestShutdown();
     const exit = await this.ended;
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", stop);
@@ -234,7 +239,8 @@ export class VirtualMachine implements AsyncDisposable {
     this.stats();
     this.#machine = undefined;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const error = errorForExit(exit);
+    const { signal } = this.#options;
+    const error: unknown = signal?.aborted === true && exit.reason === "stopped" ? signal.reason : errorForExit(exit);
     this.#agent.fail(error);
     this.#consoleInput.fail(error);
     this.#agentInput.fail(error);

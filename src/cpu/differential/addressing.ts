@@ -10,6 +10,7 @@ const FORMS_64 = [
 const FORMS_32 = ["base", "base+8", "base+32", "base+index", "base+index+8", "base+index+32", "absolute", "index+32", "SS:base+8", "67:16"] as const;
 type Form = (typeof FORMS_64)[number] | (typeof FORMS_32)[number];
 
+/** A memory operand, encoded. */
 export interface MemoryOperand {
   readonly prefixes: readonly number[];
   /** REX.X and REX.B. */
@@ -23,6 +24,7 @@ export interface MemoryOperand {
   readonly fixups: readonly (readonly [number, bigint])[];
 }
 
+/** What a memory operand has to be. */
 export interface OperandRequest {
   readonly mode: 64 | 32;
   /** Linear address wanted; any canonical or non-canonical 64-bit number. */
@@ -113,9 +115,10 @@ function assemble(random: Random, parts: Parts): MemoryOperand {
   if (index !== undefined) fixups.push([index, BigInt.asUintN(64, BigInt.asUintN(bits, indexValue) | junk)]);
   if (base !== undefined) fixups.push([base, BigInt.asUintN(64, BigInt.asUintN(bits, parts.offset - disp - (indexValue << BigInt(scale))) | junk)]);
   const needsSib = index !== undefined || (base !== undefined && (base & 7) === 4);
-  if (!needsSib) return { prefixes: parts.prefixes, rexX: 0, rexB: (base as number) >> 3, modrm: (mod << 6) | ((base as number) & 7), tail: dispBytes, ripTarget: undefined, fixups };
+  const common = { prefixes: parts.prefixes, rexX: (index ?? 0) >> 3, rexB: (base ?? 0) >> 3, ripTarget: undefined, fixups };
+  if (!needsSib) return { ...common, modrm: (mod << 6) | ((base as number) & 7), tail: dispBytes };
   const sib = (scale << 6) | (((index ?? 4) & 7) << 3) | ((base ?? 5) & 7);
-  return { prefixes: parts.prefixes, rexX: (index ?? 0) >> 3, rexB: (base ?? 0) >> 3, modrm: (mod << 6) | 4, tail: [sib, ...dispBytes], ripTarget: undefined, fixups };
+  return { ...common, modrm: (mod << 6) | 4, tail: [sib, ...dispBytes] };
 }
 
 /** Base and index of ModRM.rm 0..7 with 16-bit addresses: BX SI, BX DI, BP SI, BP DI, SI, DI, BP, BX. */

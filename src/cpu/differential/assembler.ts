@@ -1,6 +1,6 @@
 /** Puts together the bytes of one instruction: prefixes, REX, opcode, ModRM, SIB, displacement, immediates (Intel SDM vol 2 §2.1, §2.2). */
 import { littleEndian, memoryOperand, type MemoryOperand } from "./addressing.js";
-import type { Encoding, Special } from "./encoding.js";
+import { ARGUMENT_SINGLE_STEP, type Encoding, type Special } from "./encoding.js";
 import { CODE_BASE, CODE_SIZE, SELECTOR_CODE_32, SELECTOR_CODE_64, SELECTOR_DATA } from "./layout.js";
 import type { Random } from "./random.js";
 import { memoryProfileOf, operandBytes, profileOf } from "./row-special.js";
@@ -23,6 +23,7 @@ export interface Variant {
   readonly repeat?: number;
   /** One byte more than an instruction may have, by prefixes without effect. */
   readonly tooLong?: boolean;
+  readonly singleStep?: boolean;
 }
 
 /** Registers that a special gives a meaning, so that addresses must not be built on them. */
@@ -92,7 +93,7 @@ export class Assembler {
     if (special === "string" && element !== undefined) size = ({ b: 1, w: 2, d: 4, q: 8 } as { [s: string]: number })[element.size] ?? size;
     const register = special === "bit-offset" || special === "bound" ? this.regRegister : this.rmRegister;
     const flag = special === "compare" ? Number(/^CMPXCHG(8|16)B$/.test(shape.mnemonic)) : special === "string" ? this.stringFlags() : 0;
-    return size | (register << 8) | (flag << 16);
+    return size | (register << 8) | (flag << 16) | (variant.singleStep === true ? ARGUMENT_SINGLE_STEP : 0);
   }
 
   /** Bit 0: 32-bit addresses (67); bit 1: FS override. */

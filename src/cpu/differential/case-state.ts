@@ -2,7 +2,7 @@
  * The initial state of a case, made from nothing but the encoding's seed and the number of the case, so that the stored
  * vectors need not hold it. A change here needs the vectors made again.
  */
-import type { Encoding, Profile } from "./encoding.js";
+import { ARGUMENT_SINGLE_STEP, type Encoding, type Profile } from "./encoding.js";
 import {
   CASE, CODE_BASE, CODE_SIZE, DATA_BASE, DATA_SIZE, FS_BASE, FX, GS_BASE, READ_ONLY_BASE, SELECTOR_CODE_32, SELECTOR_CODE_64, SELECTOR_DATA, WINDOW_BASE,
   WINDOW_SIZE,
@@ -13,6 +13,7 @@ import { writeDecimal, writeF32, writeF64, writeF80, writeInteger, writeLanes, w
 
 const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7;
 const ARITHMETIC_FLAGS = 0x8d5;
+const TRAP_FLAG = 0x100;
 const DIRECTION_FLAG = 0x400;
 /** The default MXCSR: all exceptions masked. */
 const MXCSR_DEFAULT = 0x1f80;
@@ -38,7 +39,8 @@ class CaseWriter {
     view.setUint32(CASE.codeLength, encoding.bytes.length, true);
     for (let i = 0; i < 16; i++) view.setUint8(CASE.code + i, encoding.bytes[i] ?? 0);
     for (let n = 0; n < 16; n++) writeInteger(random, view, CASE.gpr + n * 8);
-    view.setBigUint64(CASE.rflags, BigInt(0x202 | (random.next() & ARITHMETIC_FLAGS) | (random.oneIn(8) ? DIRECTION_FLAG : 0)), true);
+    const trap = (encoding.argument & ARGUMENT_SINGLE_STEP) === 0 ? 0 : TRAP_FLAG;
+    view.setBigUint64(CASE.rflags, BigInt(0x202 | trap | (random.next() & ARITHMETIC_FLAGS) | (random.oneIn(8) ? DIRECTION_FLAG : 0)), true);
     view.setBigUint64(CASE.fsBase, this.wide ? FS_BASE : 0n, true);
     view.setBigUint64(CASE.gsBase, this.wide ? GS_BASE : 0n, true);
     this.fillFx();
@@ -167,7 +169,8 @@ class CaseWriter {
 
   private selector(): bigint {
     const { random } = this;
-    return BigInt(random.oneIn(12) ? random.pick([0xfff8, 0x1f, 0x10, 0x18, 0x2c]) : random.pick([0, 1, 3, SELECTOR_DATA, SELECTOR_DATA, 0x28, SELECTOR_CODE_32, SELECTOR_CODE_64]));
+    if (random.oneIn(12)) return BigInt(random.pick([0xfff8, 0x1f, 0x10, 0x18, 0x2c]));
+    return BigInt(random.pick([0, 1, 3, SELECTOR_DATA, SELECTOR_DATA, 0x28, SELECTOR_CODE_32, SELECTOR_CODE_64]));
   }
 
   /** The operand, wherever it is, gets `value`. */
@@ -322,7 +325,9 @@ class CaseWriter {
     const { random, size } = this;
     const top = this.placeStack();
     const data = BigInt(SELECTOR_DATA);
-    const frame = [this.codeAddress(), random.oneIn(8) ? this.selector() : this.ownCode(), this.poppedFlags() & ~0x4000n, BigInt(this.inWindow()), random.oneIn(8) ? this.selector() : data];
+    const code = random.oneIn(8) ? this.selector() : this.ownCode();
+    const stack = random.oneIn(8) ? this.selector() : data;
+    const frame = [this.codeAddress(), code, this.poppedFlags() & ~0x4000n, BigInt(this.inWindow()), stack];
     frame.forEach((value, i) => { this.poke(top + i * size, value, size); });
   }
 

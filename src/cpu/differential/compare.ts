@@ -6,7 +6,7 @@ import type { InstructionRow } from "../table/format.js";
 import { hasLegacyPrefix, type Encoding } from "./encoding.js";
 import { CODE_BASE, DATA_BASE, FX, RESULT } from "./layout.js";
 import { trapName } from "./machine.js";
-import { physicalOffset, VECTOR_BREAKPOINT, VECTOR_PAGE_FAULT, VECTOR_PROTECTION, type Outcome } from "./outcome.js";
+import { physicalOffset, VECTOR_BREAKPOINT, VECTOR_DEBUG, VECTOR_PAGE_FAULT, VECTOR_PROTECTION, type Outcome } from "./outcome.js";
 
 const FLAG_BITS: { readonly [name: string]: number } = { OF: 0x800, SF: 0x80, ZF: 0x40, AF: 0x10, PF: 4, CF: 1 };
 const GPR_NAMES = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
@@ -32,6 +32,7 @@ const TOP = 0x3800;
 const C1 = 0x200;
 const PRECISION = 0x20;
 
+/** What decides which differences count. */
 export interface CompareContext {
   readonly row: InstructionRow;
   readonly encoding: Encoding;
@@ -54,7 +55,7 @@ class Comparison {
   constructor(private readonly expected: Outcome, private readonly actual: Outcome, private readonly context: CompareContext) {
     this.form = context.row.form;
     const start = expected.record.getBigUint64(RESULT.rip, true) === BigInt(CODE_BASE + context.encoding.codeOffset);
-    this.faulted = start && expected.record.getUint32(RESULT.trap, true) !== VECTOR_BREAKPOINT;
+    this.faulted = start && ![VECTOR_DEBUG, VECTOR_BREAKPOINT].includes(expected.record.getUint32(RESULT.trap, true));
     this.mnemonic = context.row.form.split(" ")[0] as string;
   }
 
@@ -77,9 +78,9 @@ class Comparison {
   }
 
   private u64(what: string, offset: number, mask = 0xffff_ffff_ffff_ffffn): void {
-    const { expected, actual } = this;
-    if (expected.record.getUint32(offset, true) === actual.record.getUint32(offset, true) && expected.record.getUint32(offset + 4, true) === actual.record.getUint32(offset + 4, true)) return;
-    this.note(what, expected.record.getBigUint64(offset, true) & mask, actual.record.getBigUint64(offset, true) & mask);
+    const a = this.expected.record, b = this.actual.record;
+    const same = (at: number): boolean => a.getUint32(at, true) === b.getUint32(at, true);
+    if (!same(offset) || !same(offset + 4)) this.note(what, a.getBigUint64(offset, true) & mask, b.getBigUint64(offset, true) & mask);
   }
 
   private u32(what: string, offset: number, mask = 0xffff_ffff): void {

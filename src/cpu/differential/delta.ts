@@ -8,6 +8,7 @@ import { outcomeOfCase, physicalOffset, VECTOR_BREAKPOINT, VECTOR_PAGE_FAULT, ty
 
 const HAS_FAULT = 1, HAS_RIP = 2, HAS_GPR = 4, HAS_XMM = 8, HAS_MXCSR = 16, HAS_X87 = 32, HAS_ST = 64, HAS_MEMORY = 128, HAS_SELECTORS = 256, HAS_BASES = 512;
 
+/** The three streams of a vector file: what changed, flags, values. */
 export interface DeltaStreams<T> {
   readonly heads: T;
   readonly flags: T;

@@ -27,7 +27,8 @@ describe("differential tests against the vectors of a real processor", async () 
   let machine: DifferentialMachine;
   before(async () => { machine = new DifferentialMachine(await compileCore(readFileSync(CORE_WASM))); });
   after(() => {
-    console.log(`differential: ${sums.forms} instruction forms, ${sums.encodings} encodings, ${sums.cases} cases; ${sums.untested} forms without vectors, each with its reason`);
+    const { forms, encodings, cases, untested } = sums;
+    console.log(`differential: ${forms} instruction forms, ${encodings} encodings, ${cases} cases; ${untested} forms without vectors, each with its reason`);
   });
 
   for (const table of tables) {

@@ -27,6 +27,10 @@ export const SPECIALS = [
 ] as const;
 export type Special = (typeof SPECIALS)[number];
 
+/** The trap flag is set: #DB behind the instruction, or behind one iteration of a repeated one. */
+export const ARGUMENT_SINGLE_STEP = 0x100_0000;
+
+/** One instruction in bytes, with what its cases are made from. */
 export interface Encoding {
   /** 64-bit mode, or 32-bit compatibility mode. */
   readonly mode: 64 | 32;
@@ -37,7 +41,7 @@ export interface Encoding {
   /** Profile of the memory operand's bytes. */
   readonly memoryProfile: Profile;
   readonly special: Special;
-  /** Meaning by `special`: operand size in bytes in bits 7..0, a register number in bits 15..8 (0xff none). */
+  /** Meaning by `special`: operand size in bytes in bits 7..0, a register number in bits 15..8 (0xff none), bits 23..16 by special; bit 24: ARGUMENT_SINGLE_STEP. */
   readonly argument: number;
   /** Linear address of the memory operand, 0 when there is none. */
   readonly target: number;

@@ -7,7 +7,7 @@ import { readOutcome, type Outcome } from "./outcome.js";
 
 /** Compiles the generator with the host's C compiler. */
 export function compileGenerator(source: string, program: string): void {
-  execFileSync("gcc", ["-O2", "-Wall", "-Wextra", "-fno-stack-protector", "-fcf-protection=none", "-static", "-o", program, source], { stdio: "inherit" });
+  execFileSync("gcc", ["-O2", "-Wall", "-Wextra", "-fno-stack-protector", "-fcf-protection=none", "-fPIE", "-static-pie", "-o", program, source], { stdio: "inherit" });
 }
 
 /** Runs all cases of `encodings`, one process for all. */

@@ -1,6 +1,7 @@
 /** What an instruction did: the state after it, as the native generator reports it and as the core is asked for it. */
 import { CASE, CHANGE_SIZE, CODE_BASE, FX, RESULT, SELECTOR_CODE_32, SELECTOR_CODE_64, SELECTOR_DATA } from "./layout.js";
 
+export const VECTOR_DEBUG = 1;
 export const VECTOR_BREAKPOINT = 3;
 export const VECTOR_PROTECTION = 13;
 export const VECTOR_PAGE_FAULT = 14;

@@ -1,6 +1,7 @@
 /** What a row of the instruction table asks of an encoder: its opcode and operands taken apart (grammar: table/format.ts). */
 import type { InstructionRow } from "../table/format.js";
 
+/** One operand of a row. */
 export interface Operand {
   /** Addressing letter of SDM vol 2 appendix A.2, or "" for a fixed name. */
   readonly letter: string;
@@ -9,6 +10,7 @@ export interface Operand {
   readonly text: string;
 }
 
+/** A row of the instruction table, as the planner sees it. */
 export interface RowShape {
   readonly row: InstructionRow;
   /** Names the row in vector files and reports. */

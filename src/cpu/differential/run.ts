@@ -1,9 +1,10 @@
 /**
  * Runs the differential vectors by hand.
  *
- *   node dist/cpu/differential/run.js [TABLE...] [--row TEXT] [--samples N]
+ *   node dist/cpu/differential/run.js [TABLE...] [--row TEXT] [--samples N] [--core FILE]
  *
- * --row keeps the rows whose opcode and form contain TEXT ("ADD Eb,Gb", "0F AF"); --samples is the number of failing cases shown a row.
+ * --row keeps the rows whose opcode and form contain TEXT ("ADD Eb,Gb", "0F AF"); --samples is the number of failing cases shown a row;
+ * --core names another core.wasm.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -30,6 +31,7 @@ for (const table of await loadTables()) {
   }
   for (const key of report.missing) console.log(`${key}: no vectors`);
   for (const key of report.orphans) console.log(`${key}: vectors of a row that is not in the table`);
-  console.log(`${table.name}: ${sum.rows} forms, ${sum.encodings} encodings, ${sum.cases} cases; ${sum.failedRows} forms with ${sum.failedCases} differing cases; ${report.untested.length} forms not tested`);
+  const differing = `${sum.failedRows} forms with ${sum.failedCases} differing cases`;
+  console.log(`${table.name}: ${sum.rows} forms, ${sum.encodings} encodings, ${sum.cases} cases; ${differing}; ${report.untested.length} forms not tested`);
 }
 process.exitCode = failed === 0 ? 0 : 1;

@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import type { InstructionRow } from "../table/format.js";
 
+/** One table and its name. */
 export interface InstructionTable {
   /** File name without extension; its vectors are <name>.br. */
   readonly name: string;

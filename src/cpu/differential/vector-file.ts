@@ -80,7 +80,8 @@ export function packVectors(rows: readonly RowVectors[]): Uint8Array {
   for (const part of parts) out.u32(part.length);
   for (const part of parts) out.raw(part);
   const bytes = out.finish();
-  return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
+  const { BROTLI_PARAM_QUALITY: quality, BROTLI_PARAM_LGWIN: window, BROTLI_PARAM_SIZE_HINT: size } = constants;
+  return brotliCompressSync(bytes, { params: { [quality]: 11, [window]: 24, [size]: bytes.length } });
 }
 
 /** One case handed to a visitor. The views are reused: valid only during the call. */

@@ -22,6 +22,8 @@ export const ROW_JUMP = 256;
 export const ROW_REGISTER_ONLY = 512;
 /** The 66 prefix selects the row and does not change the operand size. */
 export const ROW_MANDATORY_66 = 1024;
+/** A Jcc: may be fused with the comparison before it. */
+export const ROW_CONDITIONAL = 2048;
 /** Bytes of one row's record. */
 export const ROW_RECORD_SIZE = 48;
 
@@ -124,6 +126,7 @@ export function rowRecord(parsed: ParsedRow, handlers: RowHandlers): Uint8Array 
   if (handlers.swap) bits |= ROW_SWAP;
   if (/^hot:(jcc|jmp$|call$)/.test(run)) bits |= ROW_JUMP;
   if (parsed.operands.some((operand) => operand.letter === "C" || operand.letter === "D") && parsed.operands.some((operand) => operand.letter === "R")) bits |= ROW_REGISTER_ONLY;
+  if (run.startsWith("hot:jcc")) bits |= ROW_CONDITIONAL;
   if (parsed.prefix === "66") bits |= ROW_MANDATORY_66;
   view.setUint16(28, bits, true);
   const slots = slotKinds(parsed);

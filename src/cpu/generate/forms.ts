@@ -35,11 +35,13 @@ export const SIZE_DEFAULT64 = 3;
 export const SIZE_WORD = 4;
 export const SIZE_FORCED64 = 5;
 
+/** One operand: its letter or fixed name, and its size. */
 export interface Operand {
   readonly letter: string;
   readonly size: string;
 }
 
+/** Mandatory prefix of a row; NP: none may stand there. */
 export type PrefixClass = "NP" | "66" | "F3" | "F2";
 
 /** A row, read. */
@@ -137,8 +139,7 @@ export function sizeRule(parsed: ParsedRow): number {
   if (sizes.some((size) => size === "y")) return SIZE_Y;
   if (operands.some((operand) => operand.letter === "rAX" || operand.letter === "eAX")) return SIZE_V;
   if (sizes.some((size) => size === "v" || size === "z" || size === "a" || size === "p" || size === "n")) return SIZE_V;
-  const first = operands[0];
-  if (first !== undefined && first.letter === "AL") return SIZE_BYTE;
+  if (operands.some((operand) => operand.letter === "AL")) return SIZE_BYTE;
   const general = operands.find((operand) => "EGZMRXY".includes(operand.letter) && operand.letter.length === 1);
   if (general !== undefined && general.size === "b" && !operands.some((operand) => "VPWQUN".includes(operand.letter))) return SIZE_BYTE;
   if (general !== undefined && general.size === "w" && operands.every((operand) => operand.size === "w" || operand.size === "")) return SIZE_WORD;

@@ -16,6 +16,7 @@ export interface TemplateRequest {
   readonly parameter: number;
 }
 
+/** Text of a family of handlers that are inlined in the loop. */
 export interface Template {
   /** Whether the register form of "G,E" is that of "E,G" with the operands swapped by the decoder. */
   readonly swaps: boolean;
@@ -182,8 +183,9 @@ function extend(from: number, isSigned: boolean): Template {
     swaps: false,
     baseForm: true,
     generate({ size, form }) {
-      const convert = (text: string): string => isSigned ? `<i${size}>(${text})` : `<u${size}>(${text})`;
-      const source = `load<${isSigned ? "i" : "u"}${from}>`;
+      const convert = (text: string): string => isSigned && size > from ? `<i${size}>(${text})` : `<u${size}>(${text})`;
+      // Where nothing is extended the load must be unsigned, for a 32-bit result clears the upper half.
+      const source = `load<${isSigned && size > from ? "i" : "u"}${from}>`;
       const set = (text: string): string => setRegister(size, REG, `<u${size}>${convert(text)}`);
       if (form === "r") return `${set(`${source}(${RM})`)} ${NEXT}`;
       return `${readOperand(from, form)} ${set(`${source}(p)`)} ${NEXT}`;
@@ -208,6 +210,30 @@ const follow = (at: number, offset: string): string => `
     store<u64>(c + L.VCPU_rip, load<u64>(t)); op = dispatchOp; continue;
   }
   store<u64>(c + L.VCPU_rip, load<u64>(trace) + ${offset}); link = op + ${at}; op = dispatchOp; continue;`;
+/**
+ * As `follow`, for branches with one target: the link may leave the page, because it counts only while the PC cache key it was made
+ * under (in the place of the second link) is still the present one.
+ */
+const followFar = (offset: string): string => `
+  const t = load<u32>(op + 24);
+  if (t != 0 && load<u32>(op + 28) == quickKey(load<u32>(pcEpoch))) {
+    remaining -= i32(load<u16>(t + 20));
+    if (remaining >= 0 && load<i32>(c + L.VCPU_request) == 0) { trace = t; op = t + 32; continue; }
+    remaining += i32(load<u16>(t + 20));
+    store<u64>(c + L.VCPU_rip, load<u64>(t)); op = dispatchOp; continue;
+  }
+  store<u64>(c + L.VCPU_rip, load<u64>(trace) + ${offset}); link = (op + 24) | LINK_FAR; op = dispatchOp; continue;`;
+/** Goes to the RIP in `target` by way of the PC cache, or to the dispatcher. */
+const followCached = `
+  if (quick) {
+    const slot = pcCacheSlot(pcCache, target);
+    if (load<u64>(slot) == target && load<u32>(slot + 8) == quickKey(load<u32>(pcEpoch)) && load<i32>(c + L.VCPU_request) == 0) {
+      const t = load<u32>(slot + 12);
+      const left = remaining - i32(load<u16>(t + 20));
+      if (left >= 0) { remaining = left; trace = t; op = t + 32; continue; }
+    }
+  }
+  store<u64>(c + L.VCPU_rip, target); op = dispatchOp; continue;`;
 const BEHIND = "u64(u32(load<u16>(op + 2)) + u32(load<u8>(op + 22)))";
 
 const only64 = (text: string): Template => ({ swaps: false, baseForm: false, generate: ({ size }) => size === 64 ? text : undefined });
@@ -260,20 +286,19 @@ const templates: Record<string, Template> = {
     generate: ({ size, parameter }) => size !== 64 ? undefined
       : `if (${condition(parameter)}) { ${follow(24, "u64(load<i32>(op + 16))")} } else { ${follow(28, BEHIND)} }`,
   },
-  jmp: only64(follow(24, "u64(load<i32>(op + 16))")),
+  jmp: only64(followFar("u64(load<i32>(op + 16))")),
   call: only64(`let pushed: i32 = 0; ${push(`load<u64>(trace) + ${BEHIND}`, `
     if (pushed != 0) { store<u64>(c + L.VCPU_rip, load<u64>(trace) + u64(load<i32>(op + 16))); setBail(BAIL_JUMP); ${MARK} op = bailOp; continue; }
-    ${follow(24, "u64(load<i32>(op + 16))")}`)}`),
+    ${followFar("u64(load<i32>(op + 16))")}`)}`),
   callRm: {
     swaps: false, baseForm: false,
     generate({ size, form }) {
       if (size !== 64) return undefined;
       const target = form === "r" ? `const target: u64 = load<u64>(${RM});` : `let target: u64 = 0; { ${readOperand(64, form)} target = load<u64>(p); }`;
-      return `${target} if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
+      return `${target} if (!isCanonical(target)) { ${MARK} raiseError(isCanonical(load<u64>(c + 32) - 8) ? VECTOR_GP : VECTOR_SS, 0); ${BAIL.slice(1, -1)} }
         let pushed: i32 = 0; ${push(`load<u64>(trace) + ${BEHIND}`, `
-        store<u64>(c + L.VCPU_rip, target);
-        if (pushed != 0) { setBail(BAIL_JUMP); ${MARK} op = bailOp; continue; }
-        op = dispatchOp; continue;`)}`;
+        if (pushed != 0) { store<u64>(c + L.VCPU_rip, target); setBail(BAIL_JUMP); ${MARK} op = bailOp; continue; }
+        ${followCached}`)}`;
     },
   },
   jmpRm: {
@@ -282,12 +307,12 @@ const templates: Record<string, Template> = {
       if (size !== 64) return undefined;
       const target = form === "r" ? `const target: u64 = load<u64>(${RM});` : `let target: u64 = 0; { ${readOperand(64, form)} target = load<u64>(p); }`;
       return `${target} if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
-        store<u64>(c + L.VCPU_rip, target); op = dispatchOp; continue;`;
+        ${followCached}`;
     },
   },
   ret: only64(`const va: u64 = load<u64>(c + 32); ${readAt(64)} const target = load<u64>(p);
     if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
-    store<u64>(c + 32, va + 8); store<u64>(c + L.VCPU_rip, target); op = dispatchOp; continue;`),
+    store<u64>(c + 32, va + 8); ${followCached}`),
   push: {
     swaps: false, baseForm: false,
     generate({ size, form }) {
@@ -320,6 +345,33 @@ function imul(size: number, form: Form, target: string, factor: string): string 
     : `const w: i64 = i64(load<i${size}>(p)) * i64(${factor}); const r: i${size} = <i${size}>w; const o: bool = i64(r) != w;`;
   return `${source} ${product} ${setRegister(size, target, `<u${size}>r`)}
     store<u64>(c + L.VCPU_flagResult, u64(i64(r))); store<u64>(c + L.VCPU_flagAux, o ? SIGN_BIT : 0); store<u64>(c + L.VCPU_flagExtra, 0); ${NEXT}`;
+}
+
+/** Condition codes that a comparison is fused with: all but overflow and parity. */
+export const FUSED_CONDITIONS = [2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15] as const;
+
+/** What a fused condition asks of the operands `a`, `b` (CMP) or of the result `r` (TEST). */
+function fusedCondition(name: "cmp" | "test", size: number, code: number): string {
+  const i = `i${size}`;
+  const positive = name === "test"
+    ? [undefined, "false", "r == 0", "r == 0", `<${i}>r < 0`, undefined, `<${i}>r < 0`, `<${i}>r <= 0`][code >> 1]
+    : [undefined, "a < b", "a == b", "a <= b", `<${i}>r < 0`, undefined, `<${i}>a < <${i}>b`, `<${i}>a <= <${i}>b`][code >> 1];
+  return code & 1 ? `!(${positive})` : `(${positive})`;
+}
+
+/**
+ * CMP or TEST with the Jcc behind it in one handler: saves a dispatch on every seventh instruction. The Jcc keeps its op, which the
+ * handler takes target and links from.
+ */
+export function fusedText(name: "cmp" | "test", size: number, form: Form, load: boolean, code: number): string {
+  const { result, vector } = ALU[name]!;
+  const t = `u${size}`;
+  const operands = form === "r" ? `const a = load<${t}>(${RM}); const b = load<${t}>(${REG});`
+    : load ? `${readOperand(size, form)} const a = load<${t}>(${REG}); const b = load<${t}>(p);`
+      : `${readOperand(size, form)} const a = load<${t}>(p); const b = load<${t}>(${REG});`;
+  return `${operands} const r: ${t} = <${t}>(${result}); const v: ${t} = <${t}>(${vector}); ${setFlags(size, "r", vector === "0" ? "0" : "v")}
+    op += 32;
+    if (${fusedCondition(name, size, code)}) { ${follow(24, "u64(load<i32>(op + 16))")} } else { ${follow(28, BEHIND)} }`;
 }
 
 /** The templates by the name that a row's `run` gives behind "hot:". */

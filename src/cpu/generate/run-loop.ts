@@ -1,5 +1,5 @@
 /** Assembles generated/run.ts: the dispatch loop with the hot handlers inlined, and the switch over the function handlers. */
-import { HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
+import { FUSED_CONDITIONS, fusedText, HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
 import { rowSizes, type RowHandlers } from "./decoder-tables.js";
 import type { ParsedRow } from "./forms.js";
 
@@ -36,6 +36,11 @@ export class HandlerRegistry {
       this.#hot.set(key, entry);
     }
     return entry.id;
+  }
+
+  /** Number of the hot handler with this text, if a row has asked for it. */
+  findHot(text: string): number | undefined {
+    return this.#hot.get(text.replace(/\s+/g, " "))?.id;
   }
 
   /** Function handlers are numbered from 0x4000 until `finish` packs them behind the hot ones. */
@@ -76,6 +81,30 @@ export class HandlerRegistry {
   }
 
   get counts(): { hot: number; functions: number } { return { hot: this.#hot.size, functions: this.#functions.size }; }
+}
+
+const FUSED_FORMS: readonly (readonly [Form, boolean])[] = [["r", false], ["b", false], ["b", true], ["m", true]];
+
+/**
+ * The table of fusions, for the decoder: per hot handler a u8 (0, or n: row n - 1 of the second table), and rows of 16 u16 by
+ * condition code (0, or the handler that does both). Call when all rows have their handlers.
+ */
+export function makeFusions(registry: HandlerRegistry): { index: Uint8Array; fused: Uint16Array } {
+  const rows: { first: number; handlers: number[] }[] = [];
+  for (const name of ["cmp", "test"] as const) {
+    for (const size of [8, 32, 64]) {
+      for (const [form, load] of FUSED_FORMS) {
+        const first = registry.findHot(HOT_TEMPLATES[name]!.generate({ size, form, load, parameter: 0 })!);
+        if (first === undefined) continue;
+        const handlers = new Array<number>(16).fill(0);
+        for (const code of FUSED_CONDITIONS) handlers[code] = registry.hotHandler(fusedText(name, size, form, load, code), `${name} ${size} ${form}${load ? " load" : ""} + jcc ${code}`);
+        rows.push({ first, handlers });
+      }
+    }
+  }
+  const index = new Uint8Array(Math.max(...rows.map((row) => row.first)) + 1);
+  rows.forEach((row, number) => { index[row.first] = number + 1; });
+  return { index, fused: Uint16Array.from(rows.flatMap((row) => row.handlers)) };
 }
 
 const FORMS: readonly Form[] = ["r", "m", "b"];
@@ -124,15 +153,18 @@ export function runLoopText(registry: HandlerRegistry): string {
   return `// Generated from the instruction table by src/cpu/generate. Do not edit.
 import * as L from "./layout";
 import { BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_EXIT, BAIL_EXIT_NEXT } from "../op";
-import { VECTOR_GP, bail, codeChanged, raiseError, setBail, setCurrentTrace } from "../state";
+import { VECTOR_GP, VECTOR_SS, bail, codeChanged, raiseError, setBail, setCurrentTrace } from "../state";
 import { lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
 import { afterStore, hotCommit, hotLoad, hotModify, hotStore, isCanonical, tlbEntry } from "../memory";
 import { signedOverflow64 } from "../integer";
-import { dropPcCache, enterDispatch, leaveTrace, dispatchLink, dispatchTrace, dispatchRemaining, dispatchExit } from "../dispatch";
+import { pcCacheSlot } from "../code-cache";
+import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, dropPcCache, enterDispatch, leaveTrace, quickKey } from "../dispatch";
 ${registry.functionImports}
 
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const SIGN_BIT: u64 = 1 << 63;
+/** Marks a link that may leave its page (links are at multiples of 4). */
+const LINK_FAR: u32 = 1;
 
 /** Runs the function handler of \`op\`. Returns 0 or BAIL_*. */
 function runFunction(handler: u32, op: u32): i32 {
@@ -148,23 +180,43 @@ export function interpret(c: u32, budget: i32): i32 {
   let link: u32 = 0;
   let trace: u32 = 0;
   let tlb: u32 = 0;
+  // What the quick way through the PC cache needs; they change only where the slow way is taken.
+  let pcCache: u32 = 0;
+  let pcEpoch: u32 = c;
+  let quick: bool = false;
   const dispatchOp: u32 = c + L.VCPU_AREA_dispatchOps;
   const bailOp: u32 = dispatchOp + 32;
   let op: u32 = dispatchOp;
   while (true) {
     const handler = u32(load<u16>(op));
     switch (handler) {
-      case 0: { // DISPATCH
-        op = enterDispatch(remaining, link, trace);
+      case 0: { // DISPATCH: the quick way, when nothing asks for attention and no link is to be made
+        const rip = load<u64>(c + L.VCPU_rip);
+        if (quick && (link == 0 || (link & LINK_FAR) != 0)) {
+          const slot = pcCacheSlot(pcCache, rip);
+          const key = quickKey(load<u32>(pcEpoch));
+          if (load<u64>(slot) == rip && load<u32>(slot + 8) == key && load<i32>(c + L.VCPU_request) == 0) {
+            const t = load<u32>(slot + 12);
+            if (link != 0) { store<u32>(link & ~LINK_FAR, t); store<u32>((link & ~LINK_FAR) + 4, key); }
+            const left = remaining - i32(load<u16>(t + 20));
+            if (left >= 0) { link = 0; remaining = left; trace = t; op = t + 32; continue; }
+          }
+        }
+        op = enterDispatch(remaining, (link & LINK_FAR) != 0 ? 0 : link, trace);
         link = 0;
         remaining = dispatchRemaining;
         if (op == 0) return dispatchExit;
         trace = dispatchTrace;
-        tlb = load<u32>(c + L.VCPU_cpl) == 3 ? c + L.VCPU_AREA_userTlb : c + L.VCPU_AREA_kernelTlb;
+        const user = load<u32>(c + L.VCPU_cpl) == 3;
+        tlb = user ? c + L.VCPU_AREA_userTlb : c + L.VCPU_AREA_kernelTlb;
+        pcCache = user ? c + L.VCPU_AREA_userPcCache : c + L.VCPU_AREA_kernelPcCache;
+        pcEpoch = user ? c + L.VCPU_userEpoch : c + L.VCPU_kernelEpoch;
+        quick = dispatchQuick;
         continue;
       }
       case 1: { // BAIL
         link = 0;
+        quick = false;
         op = leaveTrace(trace, remaining);
         remaining = dispatchRemaining;
         if (op == 0) return dispatchExit;

@@ -13,6 +13,7 @@ const DR6: u32 = L.VCPU_dr + 48;
 const DR7: u32 = L.VCPU_dr + 56;
 const DR6_BS: u64 = 0x4000;
 const DR7_ENABLES: u64 = 0xff;
+const CR4_DE: u64 = 8;
 
 const TYPE_EXECUTE: u64 = 0;
 const TYPE_WRITE: u64 = 1;
@@ -28,6 +29,10 @@ let resumeFlagLoaded: bool = false;
 let trapsHeld: bool = false;
 /** What such an instruction hit. */
 let heldHits: u64 = 0;
+/** The instruction loaded SS: breakpoints at the next one do not count. */
+let breakpointsInhibited: bool = false;
+/** A repeated string instruction has more to do: RF stays set until its last element. */
+let repetitionUnfinished: bool = false;
 
 /** Whether TF or an enabled breakpoint asks for one instruction at a time. */
 export function debugActive(): bool {
@@ -51,8 +56,11 @@ export function beforeInstruction(linear: u64): i32 {
   const flags = load<u64>(cpu + L.VCPU_rflags);
   stepArmed = (flags & FLAG_TF) != 0;
   hits = heldHits;
+  const inhibited = breakpointsInhibited;
+  breakpointsInhibited = false;
+  repetitionUnfinished = false;
   const dr7 = load<u64>(cpu + DR7);
-  if ((dr7 & DR7_ENABLES) == 0 || (flags & FLAG_RF) != 0) return 0;
+  if ((dr7 & DR7_ENABLES) == 0 || inhibited || (flags & FLAG_RF) != 0) return 0;
   let found: u64 = 0;
   for (let n: u64 = 0; n < 4; n++) {
     if (isEnabled(dr7, n) && typeOfBreakpoint(dr7, n) == TYPE_EXECUTE && load<u64>(cpu + L.VCPU_dr + (u32(n) << 3)) == linear) found |= <u64>1 << n;
@@ -64,10 +72,14 @@ export function beforeInstruction(linear: u64): i32 {
 
 /** After a complete instruction, VCPU.rip behind it. Returns 0, or BAIL_TRAP with #DB pending. */
 export function afterInstruction(): i32 {
-  if (resumeFlagLoaded) resumeFlagLoaded = false;
-  else store<u64>(cpu + L.VCPU_rflags, load<u64>(cpu + L.VCPU_rflags) & ~FLAG_RF);
+  const flags = load<u64>(cpu + L.VCPU_rflags);
+  if (repetitionUnfinished) store<u64>(cpu + L.VCPU_rflags, flags | FLAG_RF);
+  else if (!resumeFlagLoaded) store<u64>(cpu + L.VCPU_rflags, flags & ~FLAG_RF);
+  resumeFlagLoaded = false;
+  repetitionUnfinished = false;
   if (trapsHeld) {
     trapsHeld = false;
+    breakpointsInhibited = true;
     heldHits = hits;
     return 0;
   }
@@ -97,7 +109,15 @@ function noteRange(address: u64, size: u32, write: bool, port: bool): void {
 export function dataBreakpoint(va: u64, size: u32, write: bool): void { noteRange(va, size, write, false); }
 
 /** Tells of an access to an I/O port (CR4.DE). */
-export function portBreakpoint(port: u32, size: u32): void { noteRange(u64(port), size, true, true); }
+export function portBreakpoint(port: u32, size: u32): void {
+  if ((load<u64>(cpu + L.VCPU_cr4) & CR4_DE) != 0) noteRange(u64(port), size, true, true);
+}
+
+/** A repeated string instruction stops with elements left: RF, which keeps breakpoints at it quiet, outlasts the step. */
+export function keepResumeFlag(): void { repetitionUnfinished = debugActive(); }
+
+/** Whether a single-step trap follows the instruction that is executed. */
+export function singleStepArmed(): bool { return stepArmed; }
 
 /** The instruction entered a handler with TF clear: no single-step trap follows it. */
 export function cancelSingleStep(): void { stepArmed = false; }

@@ -7,7 +7,7 @@ import {
   HANDLER_ADDRESS_32, HANDLER_ADDRESS_ABSOLUTE, HANDLER_ADDRESS_LEGACY, HANDLER_ADDRESS_ONLY, HANDLER_ADDRESS_SEGMENT, HANDLER_INVALID,
   HANDLER_TOO_LONG, HANDLER_TRACE_END,
 } from "./generated/handlers";
-import { MAPS, NODES, ROWS } from "./generated/tables";
+import { FUSION_HANDLERS, FUSION_INDEX, FUSIONS, MAPS, NODES, ROWS } from "./generated/tables";
 import {
   OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_LOCK, OP_BITS_MEMORY, OP_BITS_REP, OP_BITS_REPNE, OP_DISPLACEMENT, OP_HANDLER, OP_IMMEDIATE, OP_INDEX,
   OP_LENGTH, OP_REG, OP_RIP_OFFSET, OP_RM, OP_SCALE, OP_SEGMENT, OP_SIZE, TRACE_BYTES, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_RIP,
@@ -27,6 +27,7 @@ const ROW_SWAP: u32 = 128;
 const ROW_JUMP: u32 = 256;
 const ROW_REGISTER_ONLY: u32 = 512;
 const ROW_MANDATORY_66: u32 = 1024;
+const ROW_CONDITIONAL: u32 = 2048;
 
 const KIND_GPR8: u32 = 1;
 const KIND_GPR: u32 = 2;
@@ -56,6 +57,8 @@ export let decodedSecondGfn: u32 = 0;
 // Results of decodeOne.
 let decodedLength: u32 = 0;
 let decodedEnds: bool = false;
+/** The instruction is a conditional jump of 64-bit mode; its condition code is in OP_SCALE. */
+let decodedJump: bool = false;
 
 // The instruction being decoded.
 let cursor: u32 = 0;
@@ -94,6 +97,7 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
         next = decodeOne(trace, op, buffer, bytes, mode);
       }
     }
+    if (decodedJump && count > 0 && next == op + OP_SIZE) fuse(op - OP_SIZE, op);
     op = next;
     count++;
     bytes += decodedLength;
@@ -105,6 +109,16 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
   store<u16>(trace + TRACE_INSTRUCTIONS, u16(count));
   store<u16>(trace + TRACE_BYTES, u16(bytes));
   return op + OP_SIZE;
+}
+
+/** Lets the comparison at `first` do the conditional jump at `second` too, where there is a handler for both. */
+function fuse(first: u32, second: u32): void {
+  const handler = u32(load<u16>(first + OP_HANDLER));
+  if (handler >= FUSION_HANDLERS) return;
+  const row = u32(load<u8>(u32(FUSION_INDEX) + handler));
+  if (row == 0) return;
+  const both = load<u16>(u32(FUSIONS) + (((row - 1) << 4) + u32(load<u8>(second + OP_SCALE))) * 2);
+  if (both != 0) store<u16>(first + OP_HANDLER, both);
 }
 
 function clearOp(op: u32, ripOffset: u32): void {
@@ -130,10 +144,11 @@ function readPrefixes(mode: u32, start: u32): u32 {
     const byte = nextByte();
     if (cursor - start > INSTRUCTION_BYTES_MAX) return byte;
     switch (byte) {
-      case 0x26: segmentOverride = L.SEGMENT_ES; break;
-      case 0x2e: segmentOverride = L.SEGMENT_CS; break;
-      case 0x36: segmentOverride = L.SEGMENT_SS; break;
-      case 0x3e: segmentOverride = L.SEGMENT_DS; break;
+      // 64-bit mode ignores these four, even for the choice between #SS and #GP.
+      case 0x26: if (mode != L.MODE_64) segmentOverride = L.SEGMENT_ES; break;
+      case 0x2e: if (mode != L.MODE_64) segmentOverride = L.SEGMENT_CS; break;
+      case 0x36: if (mode != L.MODE_64) segmentOverride = L.SEGMENT_SS; break;
+      case 0x3e: if (mode != L.MODE_64) segmentOverride = L.SEGMENT_DS; break;
       case 0x64: segmentOverride = L.SEGMENT_FS; break;
       case 0x65: segmentOverride = L.SEGMENT_GS; break;
       case 0x66: operandPrefix = true; break;
@@ -159,8 +174,8 @@ function findRow(byte: u32, mode: u32): u32 {
     else if (byte == 0x3a) { map = 3; byte = nextByte(); }
   }
   // 90 is NOP, but with REX.B it exchanges R8 with the accumulator: the family of 91..97.
-  if (map == 0 && byte == 0x90 && (rex & 1) != 0) byte = 0x91;
   opcodeByte = byte;
+  if (map == 0 && byte == 0x90 && (rex & 1) != 0) byte = 0x91;
   let entry = u32(load<u16>(u32(MAPS) + (map * 256 + byte) * 2));
   const modrm = u32(load<u8>(cursor));
   while ((entry & 0x8000) != 0) {
@@ -168,8 +183,8 @@ function findRow(byte: u32, mode: u32): u32 {
     let index: u32 = 0;
     switch (u32(load<u16>(node))) {
       case 0: index = repeatPrefix == 0xf3 ? 2 : repeatPrefix == 0xf2 ? 3 : operandPrefix ? 1 : 0; break;
-      case 1: index = ((modrm >> 3) & 7) | (modrm >= 0xc0 ? 8 : 0); break;
-      case 2: index = modrm & 7; break;
+      case 1: modrmSeen = true; index = ((modrm >> 3) & 7) | (modrm >= 0xc0 ? 8 : 0); break;
+      case 2: modrmSeen = true; index = modrm & 7; break;
       case 3: index = (rex >> 3) & 1; break;
       default: index = mode == L.MODE_64 ? 1 : 0; break;
     }
@@ -178,6 +193,8 @@ function findRow(byte: u32, mode: u32): u32 {
   return entry == 0 ? 0 : u32(ROWS) + (entry - 1) * ROW_SIZE;
 }
 let opcodeByte: u32 = 0;
+/** The ModRM byte had a say in the choice of the row, so that even an invalid instruction needs it fetched. */
+let modrmSeen: bool = false;
 
 /** log2 of the operand size in bytes. */
 function operandSize(rule: u32, mode: u32, ignore66: bool): u32 {
@@ -235,7 +252,9 @@ function impliedAddress(op: u32, kind: u32): u32 {
 function decodeOne(trace: u32, op: u32, start: u32, ripOffset: u32, mode: u32): u32 {
   cursor = start;
   invalid = false;
+  modrmSeen = false;
   decodedEnds = false;
+  decodedJump = false;
   const first = readPrefixes(mode, start);
   const row = findRow(first, mode);
   if (row == 0) return finishInvalid(op, start, ripOffset);
@@ -301,6 +320,8 @@ function decodeOne(trace: u32, op: u32, start: u32, ripOffset: u32, mode: u32): 
   } else if ((bits & ROW_JUMP) != 0) {
     store<i32>(op + OP_DISPLACEMENT, i32(ripOffset + length) + i32(load<i64>(op + OP_IMMEDIATE)));
     store<u64>(op + OP_IMMEDIATE, 0);
+    store<u8>(op + OP_SCALE, load<u8>(row + 36));
+    decodedJump = (bits & ROW_CONDITIONAL) != 0;
   }
   if ((bits & ROW_SWAP) != 0 && !memoryOperand) {
     const rm = load<u32>(op + OP_RM);
@@ -317,7 +338,7 @@ function decodeOne(trace: u32, op: u32, start: u32, ripOffset: u32, mode: u32): 
 function finishInvalid(op: u32, start: u32, ripOffset: u32): u32 {
   clearOp(op, ripOffset);
   store<u16>(op + OP_HANDLER, HANDLER_INVALID);
-  decodedLength = max<u32>(cursor - start, 1);
+  decodedLength = max<u32>(cursor - start + (modrmSeen ? 1 : 0), 1);
   store<u8>(op + OP_LENGTH, u8(min<u32>(decodedLength, INSTRUCTION_BYTES_MAX)));
   decodedLength = min<u32>(decodedLength, INSTRUCTION_BYTES_MAX);
   decodedEnds = true;

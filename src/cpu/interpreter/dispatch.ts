@@ -15,6 +15,7 @@ import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./memory";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, debugActive } from "./debug";
+import { takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
 
@@ -27,13 +28,17 @@ const KEY_EPOCH_SHIFT: u32 = 2;
 export let dispatchTrace: u32 = 0;
 export let dispatchRemaining: i32 = 0;
 export let dispatchExit: i32 = 0;
-export let dispatchLink: u32 = 0;
+/** Whether the loop may take the next traces from the PC cache by itself, until a handler leaves the straight path. */
+export let dispatchQuick: bool = false;
 
 /** Budget taken away so that the loop comes back at the next trace end. */
 let reserve: i32 = 0;
 let budgetAtEntry: i32 = 0;
 /** The instruction just executed was run alone, under the eyes of debug.ts. */
 let stepped: bool = false;
+/** The run loop completes such an instruction; it has done so when RIP is found here. */
+let stepAwaited: bool = false;
+let stepAwaitedRip: u64 = 0;
 let legacyCodeBase: u64 = 0;
 
 /** Prepares the vCPU whose area begins at `base`, whose registers the host has set. */
@@ -54,9 +59,20 @@ export function initialise(base: u32): void {
 export function beginRun(budget: i32): void {
   reserve = 0;
   budgetAtEntry = budget;
-  stepped = false;
+  stepped = stepAwaited && load<u64>(cpu + L.VCPU_rip) == stepAwaitedRip && load<u32>(cpu + L.VCPU_exceptionVector) == NO_VECTOR;
+  stepAwaited = false;
   setCodeChanged(0);
+  takePortAnswer();
   updateAccessWatch();
+}
+
+/** Notes where RIP will be when the run loop has completed the instruction that is left for it under single step. */
+function awaitStep(): void {
+  const reason = load<u32>(cpu + L.VCPU_exitReason);
+  const length = load<u32>(cpu + L.VCPU_exitSize) & 0xff;
+  // A missing page, and the question of an INS, have the instruction run again.
+  stepAwaited = reason != L.EXIT_NPT && !(reason == L.EXIT_IO && length == 0 && load<u32>(cpu + L.VCPU_exitWrite) == 0);
+  stepAwaitedRip = load<u64>(cpu + L.VCPU_rip) + u64(length);
 }
 
 function exitWith(reason: i32): u32 {
@@ -102,6 +118,10 @@ function deliverWaiting(): bool {
   return (epoch << KEY_EPOCH_SHIFT) | load<u32>(cpu + L.VCPU_mode);
 }
 
+/** PC cache key in 64-bit mode at `epoch`; the quick way is for that mode only. */
+// @ts-ignore: decorator
+@inline export function quickKey(epoch: u32): u32 { return (epoch << KEY_EPOCH_SHIFT) | L.MODE_64; }
+
 /** Outside 64-bit mode the same RIP means other code when the base of CS changes. */
 function noteCodeBase(): void {
   const base = load<u64>(cpu + L.VCPU_segments + L.SEGMENT_CS * L.SEGMENT_SIZE + L.SEGMENT_BASE);
@@ -114,6 +134,7 @@ function noteCodeBase(): void {
 /** Finds the trace to run at VCPU.rip. `link` is the branch field to point at it, 0 for none, in trace `from`. */
 export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   dispatchRemaining = remaining;
+  dispatchQuick = false;
   if (stepped) {
     stepped = false;
     if (afterInstruction() != 0) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
@@ -131,7 +152,7 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     endInterruptShadow();
     if (held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0) {
       stepped = debugActive();
-      if (!stepped || beforeInstruction(load<u64>(cpu + L.VCPU_rip)) == 0) return enterAlone(load<u64>(cpu + L.VCPU_rip));
+      if (!stepped || beforeInstruction(linearRip(load<u64>(cpu + L.VCPU_rip))) == 0) return enterAlone(load<u64>(cpu + L.VCPU_rip));
     }
     const before = load<u64>(cpu + L.VCPU_rip);
     if (!deliverWaiting()) return exitRecorded();
@@ -155,6 +176,7 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     if (load<u64>(cpu + L.VCPU_counterArenaFlushes) != flushes) link = 0;
   }
   if (link != 0) linkTraces(link, from, trace, rip);
+  dispatchQuick = mode == L.MODE_64;
   return enter(trace);
 }
 
@@ -192,9 +214,14 @@ function enterAlone(rip: u64): u32 {
   return op;
 }
 
+/** Breakpoints name linear addresses. */
+function linearRip(rip: u64): u64 {
+  return load<u32>(cpu + L.VCPU_mode) == L.MODE_64 ? rip : (rip + load<u64>(cpu + L.VCPU_segments + L.SEGMENT_CS * L.SEGMENT_SIZE + L.SEGMENT_BASE)) & 0xffff_ffff;
+}
+
 /** One instruction alone, with breakpoints before and traps behind it. */
 function enterStep(rip: u64): u32 {
-  if (beforeInstruction(rip) != 0) {
+  if (beforeInstruction(linearRip(rip)) != 0) {
     if (!deliverRecorded()) return exitRecorded();
     return cpu + L.VCPU_AREA_dispatchOps;
   }
@@ -228,8 +255,10 @@ export function leaveTrace(trace: u32, remaining: i32): u32 {
     if (load<u32>(cpu + L.VCPU_mode) != L.MODE_64) rip &= 0xffff_ffff;
     store<u64>(cpu + L.VCPU_rip, rip);
   }
-  if (undone) stepped = false;
-  else updateAccessWatch();
+  if (undone) {
+    if (stepped && reason == BAIL_EXIT) awaitStep();
+    stepped = false;
+  } else updateAccessWatch();
   if (reason == BAIL_FAULT || reason == BAIL_TRAP) {
     if (!deliverRecorded()) return exitRecorded();
   } else if (reason == BAIL_EXIT || reason == BAIL_EXIT_NEXT) {

@@ -3,7 +3,7 @@
  * (Intel SDM vol 1 §19.5 for the I/O permission check; vol 2 for each instruction).
  */
 import * as L from "./generated/layout";
-import { portBreakpoint } from "./debug";
+import { portBreakpoint, singleStepArmed } from "./debug";
 import { attributesOf, baseOf, currentPrivilege, isProtected, limitOf, tableAddress } from "./descriptors";
 import { FLAG_IF, FLAG_IOPL } from "./flags";
 import { readPointerSystem } from "./memory";
@@ -15,9 +15,10 @@ const RAX: u32 = 0;
 const RDX: u32 = 2;
 /** Offset in a 32 or 64-bit TSS of the 16-bit offset of the I/O permission bitmap. */
 const TSS_BITMAP_OFFSET: u32 = 102;
+const ONE_ACCESS: u32 = 0x1_0000;
 
 /** Whether `size` ports from `port` may be used. Returns 0, or BAIL_* (#GP(0), or an absent page of the TSS). */
-function checkPort(port: u32, size: u32): i32 {
+export function checkPort(port: u32, size: u32): i32 {
   const privilege = u64(currentPrivilege());
   if (!isProtected() || privilege <= (load<u64>(cpu + L.VCPU_rflags) & FLAG_IOPL) >> 12) return 0;
   const task = segmentAddress(L.SEGMENT_TR);
@@ -34,12 +35,12 @@ function checkPort(port: u32, size: u32): i32 {
   return bits != 0 ? raiseError(VECTOR_GP, 0) : 0;
 }
 
-/** EXIT_IO: exitAddress the port, exitSize the instruction's length and, in bits 15..8, the bytes of the access. */
+/** EXIT_IO: exitAddress the port; exitSize the instruction's length, the bytes of an access in bits 15..8, how many in bits 23..16. */
 function portExit(op: u32, port: u32, size: u32, write: bool): i32 {
   if (checkPort(port, size)) return bail;
   portBreakpoint(port, size);
   const result = exitFor(L.EXIT_IO, op);
-  store<u32>(cpu + L.VCPU_exitSize, u32(load<u8>(op + OP_LENGTH)) | (size << 8));
+  store<u32>(cpu + L.VCPU_exitSize, u32(load<u8>(op + OP_LENGTH)) | (size << 8) | ONE_ACCESS);
   store<u64>(cpu + L.VCPU_exitAddress, u64(port));
   store<u32>(cpu + L.VCPU_exitWrite, write ? 1 : 0);
   if (write) store<u64>(cpu + L.VCPU_exitData, gpr(RAX) & ((<u64>1 << u64(size << 3)) - 1));
@@ -68,9 +69,6 @@ export function outByteRegister(op: u32): i32 { return portExit(op, registerPort
 /** EF. */
 export function outWideRegister(op: u32): i32 { return portExit(op, registerPort(), wideSize(op), true); }
 
-/** INS and OUTS are not offered. */
-export function portString(op: u32): i32 { return exitFor(L.EXIT_UNSUPPORTED, op); }
-
 /** 0F A2. */
 export function cpuid(op: u32): i32 { return exitFor(L.EXIT_CPUID, op); }
 
@@ -85,11 +83,12 @@ export function rdrand(op: u32): i32 {
   return result;
 }
 
-/** F4. With an interrupt that can be taken at once there is nothing to wait for. */
+/** F4. With an interrupt that can be taken at once, or a single-step trap behind it, there is nothing to wait for. */
 export function hlt(op: u32): i32 {
   if (currentPrivilege() != 0) return raiseError(VECTOR_GP, 0);
   // The interrupt shadow of an STI in front ends with this instruction.
   store<u32>(cpu + L.VCPU_interruptShadow, 0);
+  if (singleStepArmed()) return BAIL_NEXT;
   if (load<u32>(cpu + L.VCPU_pendingInterrupt) != 0 && (load<u64>(cpu + L.VCPU_rflags) & FLAG_IF) != 0) return BAIL_NEXT;
   exitFor(L.EXIT_HLT, op);
   return setBail(BAIL_EXIT_NEXT);

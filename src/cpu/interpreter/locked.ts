@@ -204,7 +204,6 @@ function cmpxchgOf<T>(op: u32): i32 {
   if (!isMemory(op)) {
     old = load<T>(rmAddress(op));
     if (old == expected) setRegister<T>(rmAddress(op), value);
-    else if (sizeof<T>() == 4) store<u64>(rmAddress(op), u64(<u32>old));
   } else {
     const p = begin(effectiveAddress(op), u32(sizeof<T>()));
     if (p == 0) return bail;

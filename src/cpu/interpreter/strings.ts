@@ -8,6 +8,7 @@
  */
 import * as L from "./generated/layout";
 import { scratch, SCRATCH_SIZE } from "./descriptors";
+import { debugActive, keepResumeFlag } from "./debug";
 import { FLAG_DF, zeroFlag } from "./flags";
 import { readPointer, write16, write32, write64, write8, writeBytes } from "./memory";
 import { BAIL_JUMP, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_REP, OP_BITS_REPNE, OP_SEGMENT } from "./op";
@@ -27,33 +28,36 @@ const STEP_ELEMENTS: u32 = 4096;
 /** Address size of the instruction that is executed: what RSI, RDI and RCX are masked with. */
 let addressMask: u64 = 0;
 /** The element that was read last. */
-let element: u64 = 0;
+export let element: u64 = 0;
 
+/** Whether REP or REPNE stands in front. */
 // @ts-ignore: decorator
-@inline function isRepeated(op: u32): bool { return (load<u8>(op + OP_BITS) & (OP_BITS_REP | OP_BITS_REPNE)) != 0; }
+@inline export function isRepeated(op: u32): bool { return (load<u8>(op + OP_BITS) & (OP_BITS_REP | OP_BITS_REPNE)) != 0; }
 /** Signed distance to the next element. */
 // @ts-ignore: decorator
-@inline function stepOf(size: u32): u64 { return (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) != 0 ? u64(-i64(size)) : u64(size); }
+@inline export function stepOf(size: u32): u64 { return (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) != 0 ? u64(-i64(size)) : u64(size); }
 
-function setAddressSize(op: u32): void {
+/** Takes the address size of `op` for all that follows. */
+export function setAddressSize(op: u32): void {
   const size = (u32(load<u8>(op + OP_BITS)) >> OP_BITS_ADDRESS_SHIFT) & 3;
   addressMask = size == 2 ? ~(<u64>0) : size == 1 ? 0xffff_ffff : 0xffff;
 }
 
 /** RCX, RSI or RDI at the address size. */
 // @ts-ignore: decorator
-@inline function counter(register: u32): u64 { return gpr(register) & addressMask; }
+@inline export function counter(register: u32): u64 { return gpr(register) & addressMask; }
 
 /** Writes RCX, RSI or RDI at the address size: 16 bits keep the rest, 32 clear the upper half. */
-function setCounter(register: u32, value: u64): void {
+export function setCounter(register: u32, value: u64): void {
   setGpr(register, addressMask == 0xffff ? (gpr(register) & ~addressMask) | (value & addressMask) : value & addressMask);
 }
 
+/** Moves RSI or RDI by `distance`. */
 // @ts-ignore: decorator
-@inline function advance(register: u32, distance: u64): void { setCounter(register, counter(register) + distance); }
+@inline export function advance(register: u32, distance: u64): void { setCounter(register, counter(register) + distance); }
 
 /** Reads the element at `register` of `segment` into `element`. Returns 0 or BAIL_*. */
-function readElement(segment: u32, register: u32, size: u32): i32 {
+export function readElement(segment: u32, register: u32, size: u32): i32 {
   if (segmentedAddress(segment, counter(register), size, false)) return bail;
   const pointer = readPointer(segmentLinear, size);
   if (!pointer) return bail;
@@ -65,7 +69,7 @@ function readElement(segment: u32, register: u32, size: u32): i32 {
 }
 
 /** Writes an element to ES:RDI. Returns 0 or BAIL_*. */
-function writeElement(value: u64, size: u32): i32 {
+export function writeElement(value: u64, size: u32): i32 {
   if (segmentedAddress(L.SEGMENT_ES, counter(RDI), size, true)) return bail;
   if (size == 8) return write64(segmentLinear, value);
   if (size == 4) return write32(segmentLinear, value);
@@ -73,8 +77,9 @@ function writeElement(value: u64, size: u32): i32 {
 }
 
 /** Leaves for the dispatcher with RIP at the instruction when there is more to do. */
-function again(op: u32): i32 {
+export function again(op: u32): i32 {
   if (counter(RCX) == 0) return 0;
+  keepResumeFlag();
   store<u64>(cpu + L.VCPU_rip, instructionRip(op));
   return BAIL_JUMP;
 }
@@ -161,8 +166,8 @@ function fillPattern(size: u32): void {
 
 /** REP MOVS (`moves`) and REP STOS, forwards and backwards. */
 function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
-  // A device answered one access: only that element is done before the device is asked for the next.
-  const device = load<u32>(cpu + L.VCPU_mmioState) != 0;
+  // A device answered one access: only that element is done before it is asked for the next. A debugger sees each one.
+  const single = load<u32>(cpu + L.VCPU_mmioState) != 0 || debugActive();
   const forward = (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) == 0;
   let budget = STEP_BYTES;
   let patternReady = false;
@@ -170,7 +175,7 @@ function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
     const result = moves ? moveElement(op, size) : storeElement(op, size);
     if (result) return result;
     setCounter(RCX, counter(RCX) - 1);
-    if (device || budget < size) return again(op);
+    if (single || budget < size) return again(op);
     budget -= size;
     if (!forward) continue;
     if (!moves && !patternReady && counter(RCX) > 8) { fillPattern(size); patternReady = true; }
@@ -276,8 +281,9 @@ const SCAS: u32 = 2;
   setAddressSize(op);
   if (!isRepeated(op)) return oneElement(op, size, kind);
   const whileZero = (load<u8>(op + OP_BITS) & OP_BITS_REPNE) == 0;
+  const most: u32 = debugActive() ? 1 : STEP_ELEMENTS;
   for (let n: u32 = 0; counter(RCX) != 0; n++) {
-    if (n == STEP_ELEMENTS) return again(op);
+    if (n == most) return again(op);
     const result = oneElement(op, size, kind);
     if (result) return result;
     setCounter(RCX, counter(RCX) - 1);

@@ -124,5 +124,7 @@ export function emms(op: u32): i32 {
   if ((cr0 & CR0_TS) != 0) return raise(VECTOR_NM);
   if ((status() & STATUS_SUMMARY) != 0) return raise(VECTOR_MF);
   store<u32>(cpu + L.VCPU_fpuTag, 0);
+  // As every MMX instruction (SDM vol 1 §9.5.1).
+  store<u32>(cpu + L.VCPU_fpuStatus, load<u32>(cpu + L.VCPU_fpuStatus) & ~0x3800);
   return 0;
 }

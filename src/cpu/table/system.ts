@@ -96,10 +96,10 @@ function portRows(): InstructionRow[] {
     row("E7", "OUT Ib,eAX", "outWideImmediate", system),
     row("EE", "OUT DX,AL", "outByteRegister", system),
     row("EF", "OUT DX,eAX", "outWideRegister", system),
-    row("6C", "INS Yb,DX", "portString", system),
-    row("6D", "INS Yz,DX", "portString", system),
-    row("6E", "OUTS DX,Xb", "portString", system),
-    row("6F", "OUTS DX,Xz", "portString", system),
+    row("6C", "INS Yb,DX", "insByte", system),
+    row("6D", "INS Yz,DX", "insWide", system),
+    row("6E", "OUTS DX,Xb", "outsByte", system),
+    row("6F", "OUTS DX,Xz", "outsWide", system),
   ];
 }
 

@@ -1,4 +1,5 @@
 /** The terminal of the operator: raw input, size, and its restoration whichever way the program ends. */
+import { spawnSync } from "node:child_process";
 import { ScreenModes } from "./screen-modes.js";
 
 /** Size in characters. */
@@ -59,6 +60,7 @@ export class Terminal {
     this.#isRaw = isRaw;
     try {
       process.stdin.setRawMode(isRaw);
+      if (isRaw) passOutputThrough();
     } catch {
       // The terminal is gone (EIO after a hang-up): there is nothing left to restore.
     }
@@ -72,6 +74,14 @@ export class Terminal {
     if (process.stdout.isTTY) process.stdout.write(this.#modes.resetSequence());
     this.#setRaw(false);
   };
+}
+
+/**
+ * Node.js leaves the terminal adding a carriage return to each line feed, but the guest has its own line discipline, and full-screen
+ * programs mean a line feed as such. setRawMode(false) undoes this too. Without stty, lines merely get two carriage returns.
+ */
+function passOutputThrough(): void {
+  spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
 }
 
 /** Calls `onSignal` with the name of the first signal that asks the program to end; the result stops that. */

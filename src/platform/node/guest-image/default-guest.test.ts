@@ -38,6 +38,25 @@ async function makeDeb(files: Record<string, string>): Promise<Buffer> {
   ]);
 }
 
+/** A tar archive with ./boot/vmlinuz-1 = "kernel" in it, packed with `xz -9e`. */
+const packedByXz =
+  "/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM4Cf/AH1dABcLyMfqmSTcUnKv46bKZHONS5U0ZKv9U277VZZDnqr6vJ3M9hoimfDeQ+WTZekkN+75oisQGDtB" +
+  "yfwdR5XC8fgHK86locle1FCTqpzPOCFYrD98vJx32dGNF3ypywmZbvTDUicdwYMBkcPsM8EhvybpnWF7+1cUKCm8f9gAAAAAAOMy1BaCwKiBAAGZAYBQ" +
+  "AABtIrlFscRn+wIAAAAABFla";
+
+/** Packs as zstd (RFC 8878) in raw blocks. */
+function storeAsZstd(bytes: Buffer): Buffer {
+  const blocks: Buffer[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0])];
+  blocks[0]!.writeUInt32LE(bytes.length, 5);
+  for (let at = 0; at < bytes.length; at += 0x1_0000) {
+    const block = bytes.subarray(at, at + 0x1_0000);
+    const header = Buffer.alloc(3);
+    header.writeUIntLE((at + 0x1_0000 >= bytes.length ? 1 : 0) | (block.length << 3), 0, 3);
+    blocks.push(header, block);
+  }
+  return Buffer.concat(blocks);
+}
+
 /** A stand-in for apt that knows three packages and counts what it is asked. */
 function fakePackages(): PackageSource & { readonly calls: string[] } {
   const calls: string[] = [];
@@ -181,7 +200,8 @@ test("a package packed in any way gives the chosen file and stops reading there"
   const folder = await temporaryFolder(context);
   const deb = join(folder, "x.deb");
   const tar = await makeTar({ "./boot/vmlinuz-1": "kernel", "./usr/big": "x".repeat(100_000) });
-  for (const [name, bytes] of [["data.tar", tar], ["data.tar.gz", gzipSync(tar)]] as const) {
+  const packings = [["data.tar", tar], ["data.tar.gz", gzipSync(tar)], ["data.tar.zst", storeAsZstd(tar)], ["data.tar.xz", Buffer.from(packedByXz, "base64")]] as const;
+  for (const [name, bytes] of packings) {
     await writeFile(deb, makeAr([["debian-binary", Buffer.from("2.0\n")], [`${name}/`, bytes]]));
     const files = await readDebFiles(deb, (path) => (path === "boot/vmlinuz-1" ? "vmlinuz" : undefined), 1);
     assert.deepEqual([...files].map(([file, content]) => [file, new TextDecoder().decode(content)]), [["vmlinuz", "kernel"]]);

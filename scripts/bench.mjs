@@ -1,0 +1,105 @@
+/**
+ * Benchmarks: our machine and, where it is installed, QEMU's TCG on the same kernel, initial RAM disk and programs, in turn.
+ * Prints tables; judges nothing by its time. Needs a built tree. How to read it: bench/README.md.
+ *
+ * Usage: npm run bench [-- [boot] [cpu] [--runs N] [--json] [--smoke]]
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+const RUNS_DEFAULT = 3;
+const MEMORY_BYTES = 256 << 20;
+/** A run that takes longer hangs: the slowest took a tenth of this. */
+const TIMEOUT_MS = 1_800_000;
+const USAGE = `Usage: npm run bench [-- [boot] [cpu] [--runs N] [--json] [--smoke]]
+
+  boot       start to init and to power-off
+  cpu        programs and integer kernels in the guest
+  --runs N   rounds in which each machine runs once (default ${RUNS_DEFAULT})
+  --json     print one JSON object with every sample instead of tables
+  --smoke    small sizes and one round: shows that everything works, not how fast
+`;
+
+/** @returns {{ names: string[], runs: number, isJson: boolean, isSmoke: boolean } | { problem: string }} */
+function readArguments() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { runs: { type: "string" }, json: { type: "boolean" }, smoke: { type: "boolean" }, help: { type: "boolean" } },
+    });
+    if (values.help) return { problem: "" };
+    const runs = Number(values.runs ?? (values.smoke ? 1 : RUNS_DEFAULT));
+    if (!Number.isInteger(runs) || runs < 1) return { problem: `--runs: "${values.runs}" is no number of rounds` };
+    const unknown = positionals.find((name) => name !== "boot" && name !== "cpu");
+    if (unknown !== undefined) return { problem: `there is no benchmark "${unknown}"` };
+    return { names: positionals.length === 0 ? ["boot", "cpu"] : positionals, runs, isJson: values.json ?? false, isSmoke: values.smoke ?? false };
+  } catch (error) {
+    return { problem: /** @type {Error} */ (error).message };
+  }
+}
+
+/** Says what is being done, on one line that is written over, and only to a person. */
+function say(/** @type {string} */ progress) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${progress}`);
+}
+
+function describeHost(/** @type {string | undefined} */ qemuVersion) {
+  return {
+    date: new Date().toISOString().slice(0, 10), processor: cpus()[0]?.model ?? process.arch, processors: availableParallelism(),
+    load: loadavg()[0], node: process.version, qemu: qemuVersion ?? null,
+  };
+}
+
+async function main() {
+  const args = readArguments();
+  if ("problem" in args) {
+    process.stderr.write(args.problem === "" ? USAGE : `bench: ${args.problem}\n${USAGE}`);
+    process.exitCode = args.problem === "" ? 0 : 2;
+    return;
+  }
+  if (!existsSync(new URL("../dist/cpu/core.wasm", import.meta.url))) {
+    process.stderr.write("bench: not built yet, run: npm install && npm run build\n");
+    process.exitCode = 2;
+    return;
+  }
+  const [{ benchBoot, formatBoot }, { benchCpu, formatCpu }, { findQemu }] = await Promise.all([
+    import("../bench/boot.mjs"), import("../bench/cpu.mjs"), import("../bench/machines.mjs"),
+  ]);
+  const qemuVersion = findQemu();
+  const host = describeHost(qemuVersion);
+  const print = (/** @type {string} */ text) => process.stdout.write(args.isJson ? "" : `${text}\n\n`);
+  print(`${host.date}, ${host.processors} x ${host.processor}, load ${host.load.toFixed(1)}, Node.js ${host.node}. ` +
+    `${args.runs} rounds; median (least-most). Ratio: ours / theirs, round by round.`);
+  if (qemuVersion === undefined) print("There is no qemu-system-x86_64 here: our machine alone.");
+  else print(`QEMU ${qemuVersion}, TCG, one vCPU.`);
+
+  const folder = mkdtempSync(join(tmpdir(), "unpinned-bench-"));
+  const context = { folder, runs: args.runs, memoryBytes: MEMORY_BYTES, timeoutMs: TIMEOUT_MS, qemuVersion, isSmoke: args.isSmoke, say };
+  /** @type {Record<string, unknown>} */
+  const results = { host };
+  try {
+    if (args.names.includes("boot")) {
+      const result = await benchBoot(context);
+      say("");
+      print(formatBoot(result));
+      results.boot = result;
+    }
+    if (args.names.includes("cpu")) {
+      const result = await benchCpu(context);
+      say("");
+      print(formatCpu(result));
+      results.cpu = result;
+      if (result.differences.length > 0) process.exitCode = 1;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  if (args.isJson) process.stdout.write(`${JSON.stringify(results)}\n`);
+}
+
+await main().catch((/** @type {Error} */ error) => {
+  process.stderr.write(`bench: ${error.message}\n`);
+  process.exitCode = 1;
+});

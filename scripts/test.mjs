@@ -1,0 +1,70 @@
+/**
+ * `npm test`: from a fresh checkout to a verdict. Installs and builds what is missing, then runs every suite with Node's test
+ * runner, the fast ones first. Usage: npm test, or npm test -- SUITE... (unit, differential, guest).
+ * The status is 0 when all suites passed, 1 when a test failed or a suite took too long.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { giveUp, prepare, root, say } from "./prepare.mjs";
+import { provideTools } from "./test-tools.mjs";
+
+/** All of it must fit into a quarter of an hour, the builds included. */
+const TOTAL_MINUTES_MAX = 14.5;
+const DIFFERENTIAL = join("dist", "cpu", "differential");
+
+/** Every suite: its files, how many of them run at once, and whether it needs tools of the host. */
+const SUITES = [
+  { name: "unit", concurrency: 2, files: () => builtTests().filter((file) => !file.startsWith(DIFFERENTIAL)) },
+  { name: "differential", concurrency: 1, files: () => builtTests().filter((file) => file.startsWith(DIFFERENTIAL)) },
+  // One guest at a time: each has threads of its own, and its times are measured.
+  { name: "guest", concurrency: 1, needsTools: true, files: () => filesBelow("test/guest", ".test.mjs") },
+];
+
+function filesBelow(folder, ending) {
+  const full = join(root, folder);
+  if (!existsSync(full)) return [];
+  return readdirSync(full, { recursive: true }).filter((name) => name.endsWith(ending)).map((name) => join(folder, name)).sort();
+}
+
+/** Compiled tests whose source is still there (dist keeps what was compiled from files that are gone). */
+function builtTests() {
+  return filesBelow("dist", ".test.js").filter((file) => existsSync(join(root, "src", relative("dist", file).replace(/\.js$/, ".ts"))));
+}
+
+/** Runs one suite; true = every test passed. */
+async function runSuite({ name, concurrency, files }, deadlineMs) {
+  const paths = files();
+  if (paths.length === 0) {
+    say(`test: ${name}: no files`);
+    return false;
+  }
+  say(`\ntest: ${name}, ${paths.length} files`);
+  const beganMs = Date.now();
+  const options = ["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec"];
+  const child = spawn(process.execPath, [...options, ...paths], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGTERM");
+  }, Math.max(0, deadlineMs - beganMs));
+  const status = await new Promise((resolve) => child.once("close", resolve));
+  clearTimeout(timer);
+  const verdict = isLate ? `not done within ${TOTAL_MINUTES_MAX} minutes of all suites` : status === 0 ? "passed" : "FAILED";
+  say(`test: ${name}: ${verdict} in ${((Date.now() - beganMs) / 1000).toFixed(0)} s`);
+  return status === 0 && !isLate;
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !SUITES.some((suite) => suite.name === name));
+if (unknown !== undefined) giveUp(`there is no suite "${unknown}": ${SUITES.map(({ name }) => name).join(", ")}`);
+const deadlineMs = Date.now() + TOTAL_MINUTES_MAX * 60_000;
+const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+prepare();
+if (suites.some(({ needsTools }) => needsTools)) provideTools();
+const failed = [];
+for (const suite of suites) {
+  if (!(await runSuite(suite, deadlineMs))) failed.push(suite.name);
+}
+say(`\ntest: ${failed.length === 0 ? "all suites passed" : `FAILED: ${failed.join(", ")}`}`);
+process.exitCode = failed.length === 0 ? 0 : 1;

@@ -1,0 +1,138 @@
+/**
+ * The program `unpinned` with a guest in it: statuses, what goes to which output, standard input that is no terminal, and a terminal
+ * made by script(1), where there is one.
+ */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const PROGRAM = fileURLToPath(new URL("../../../bin/unpinned.js", import.meta.url));
+
+/** Runs the program to its end. */
+async function unpinned(args, { input = "", signalAfterMs } = {}) {
+  const child = spawn(process.execPath, [PROGRAM, "run", ...args], { stdio: "pipe" });
+  const texts = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"]) child[name].setEncoding("utf8").on("data", (text) => (texts[name] += text));
+  child.stdin.on("error", () => undefined).end(input);
+  if (signalAfterMs !== undefined) setTimeout(() => child.kill("SIGTERM"), signalAfterMs);
+  const status = await new Promise((resolve) => child.once("close", resolve));
+  return { status, ...texts };
+}
+
+test("--exec passes outputs and status on, and prints nothing else", async () => {
+  assert.deepEqual(await unpinned(["--exec", "echo out; echo err >&2; exit 3"]), { status: 3, stdout: "out\n", stderr: "err\n" });
+});
+
+test("--json comes last, as one object; --verbose shows the kernel's log on standard error", async () => {
+  const { status, stdout, stderr } = await unpinned(["--exec", "uname -s", "--json", "--verbose"]);
+  assert.equal(status, 0);
+  assert.match(stderr, /Hypervisor detected: Xen HVM/);
+  const [first, last, ...rest] = stdout.trimEnd().split("\n");
+  assert.equal(first, "Linux");
+  assert.deepEqual(rest, []);
+  const report = JSON.parse(last);
+  assert.equal(report.status, 0);
+  assert.ok(report.bootMs > 0 && report.instructions.interpreter > 1e8 && report.pagesTouched > 1000);
+  assert.ok(report.exits.hypercall > 0 && report.hypercalls.EVTCHNOP_send > 0);
+});
+
+test("a command that never ends is ended by --timeout with status 124", async () => {
+  const beganMs = performance.now();
+  const { status, stderr } = await unpinned(["--exec", "sleep 4321", "--timeout", "8"]);
+  assert.equal(status, 124);
+  assert.equal(stderr, "unpinned: not done within 8 s\n");
+  assert.ok(performance.now() - beganMs < 15_000);
+});
+
+test("a panic is status 70, with the log's end on standard error, and --json still prints", async () => {
+  const { status, stdout, stderr } = await unpinned(["--exec", "true", "--append", "rdinit=/nonexistent", "--json"]);
+  assert.equal(status, 70);
+  assert.match(stderr, /^unpinned: Kernel panic - not syncing: VFS: Unable to mount root fs/);
+  assert.match(stderr, /Call Trace:/);
+  assert.doesNotMatch(stderr, /\.js:\d+/);
+  assert.equal(JSON.parse(stdout).error.code, "ERR_GUEST_PANIC");
+});
+
+test("a panic without restart ends the run, too", async () => {
+  const { status } = await unpinned(["--exec", "true", "--append", "rdinit=/nonexistent panic=0"]);
+  assert.equal(status, 70);
+});
+
+test("lines of standard input go to the shell, and their end powers the guest off", async () => {
+  const { status, stdout, stderr } = await unpinned([], { input: "echo one\nfor i in 1 2; do echo line $i; done\nread x\nthe answer\necho got $x" });
+  assert.equal(status, 0, stderr);
+  const lines = stdout.split(/\r?\n/);
+  assert.deepEqual(lines.filter((line) => /^(one|line|got)/.test(line)), ["one", "line 1", "line 2", "got the answer"]);
+});
+
+test("a program in the guest that reads to the end of its input does not keep the guest from ending", async () => {
+  const { status, stdout } = await unpinned([], { input: "wc -l\na\nb\nc\n" });
+  assert.equal(status, 0);
+  assert.match(stdout, /^3\r?$/m);
+});
+
+test("much standard input arrives whole", async () => {
+  const lines = Array.from({ length: 4000 }, (_, n) => `line ${n} ${"x".repeat(n % 60)}`);
+  const { status, stdout } = await unpinned([], { input: `cat >/tmp/in <<'END'\n${lines.join("\n")}\nEND\nmd5sum </tmp/in\n` });
+  assert.equal(status, 0);
+  const { createHash } = await import("node:crypto");
+  assert.match(stdout, new RegExp(createHash("md5").update(`${lines.join("\n")}\n`).digest("hex")));
+});
+
+test("SIGTERM ends the run with status 143", async () => {
+  const { status } = await unpinned(["--exec", "sleep 4321"], { signalAfterMs: 2500 });
+  assert.equal(status, 143);
+});
+
+test("a closed standard output ends the run without a word", async () => {
+  const child = spawn(process.execPath, [PROGRAM, "run", "--exec", "yes"], { stdio: ["ignore", "pipe", "pipe"] });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+  child.stdout.once("data", () => child.stdout.destroy());
+  const status = await new Promise((resolve) => child.once("close", resolve));
+  assert.equal(status, 141);
+  assert.equal(stderr, "");
+});
+
+const hasScript = spawnSync("script", ["--version"]).status === 0;
+
+/** Runs the program on a terminal; `steps` are [text to wait for, what to type then]. */
+async function onTerminal(steps) {
+  const command = `stty -g; '${process.execPath}' '${PROGRAM}' run; echo "status $?"; stty -g`;
+  const child = spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, TERM: "xterm" } });
+  let seen = "";
+  let from = 0;
+  const queue = [...steps];
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    seen += text;
+    for (let step = queue[0]; step !== undefined && seen.indexOf(step[0], from) >= 0; step = queue[0]) {
+      from = seen.indexOf(step[0], from) + step[0].length;
+      queue.shift();
+      setTimeout(() => child.stdin.write(step[1]), 300);
+    }
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  await new Promise((resolve) => child.once("close", resolve));
+  clearTimeout(timer);
+  assert.deepEqual(queue, [], seen);
+  const lines = seen.trim().split(/\r?\n/);
+  assert.equal(lines.at(-1), lines[0], "the terminal is as it was");
+  return seen;
+}
+
+test("on a terminal: a shell, Ctrl-C for the guest, poweroff ends with status 0", { skip: !hasScript }, async () => {
+  const seen = await onTerminal([
+    ["# ", "sleep 4321\r"], ["sleep 4321", "\x03"], ["# ", "echo $((6 * 7))\r"], ["42\r\n", "poweroff\r"],
+  ]);
+  assert.match(seen, /status 0/);
+});
+
+test("on a terminal: help, monitor and quit behind Ctrl-A", { skip: !hasScript }, async () => {
+  const seen = await onTerminal([
+    ["# ", "\x01h"], ["Ctrl-A x", "\x01c"], ["(unpinned) ", "info\r"], ["(unpinned) ", "console\r"],
+    ["console\r\n", "printf '\\033[?1049hfull'\r"], ["hfull", ""], ["full", "\x01x"],
+  ]);
+  assert.match(seen, /MiB touched of 256 MiB/);
+  assert.match(seen, /\x1b\[\?1049l[^]*status 0/);
+});
