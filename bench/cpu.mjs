@@ -2,12 +2,14 @@
 import { compileKernels, prepareGuestFiles } from "./guest-files.mjs";
 import { ourMachine, qemuMachine } from "./machines.mjs";
 import { findMark, measureRun } from "./measure.mjs";
-import { busiestThreadMs } from "./processor-time.mjs";
+import { busiestThreadMs, hasProcessorTimes } from "./processor-time.mjs";
 import { runInTurn } from "./rounds.mjs";
 import { geometricMean, ratioOf, spreadOf } from "./statistics.mjs";
 import { formatNumber, formatSpread, formatTable } from "./table.mjs";
 import { GUEST_WORKLOADS, guestParameters, KERNEL_WORKLOADS } from "./workloads.mjs";
 
+/** Which time the tables are about. */
+const TIME = hasProcessorTimes ? { key: "cpuS", title: "CPU" } : { key: "wallS", title: "wall" };
 /** Aim of the interpreter on integer code, million guest instructions a second. */
 const AIM_MIPS = 200;
 
@@ -41,6 +43,8 @@ export async function benchCpu(context) {
  * @param {string} name
  */
 function sampleOf(run, name) {
+  const failure = run.marks.find(({ text }) => text.startsWith(`failed ${name} `));
+  if (failure !== undefined) throw new Error(`in the guest, ${name} ended with status ${failure.text.split(" ")[2]}; the guest said:\n${run.output}`);
   const begin = findMark(run, `begin ${name}`);
   const end = findMark(run, `end ${name}`);
   const hash = run.marks.find(({ text }) => text.startsWith(`hash ${name} `))?.text.split(" ")[2];
@@ -52,7 +56,7 @@ function sampleOf(run, name) {
     cpuS: end.processMs === undefined || begin.processMs === undefined ? undefined : (end.processMs - begin.processMs) / 1000,
     ...(instructions === undefined ? {} : {
       instructions,
-      mips: threadMs ? instructions / threadMs / 1000 : undefined,
+      mips: instructions / (threadMs ?? end.wallMs - begin.wallMs) / 1000,
       tlbMisses: spent(begin, end, (report) => report.core?.tlbMisses),
       traceLookups: spent(begin, end, (report) => report.core?.traceLookups),
       pageFaults: spent(begin, end, (report) => report.core?.pageFaults),
@@ -102,21 +106,21 @@ export function formatCpu(result) {
  */
 function formatPart({ machines: [ours, theirs], samples }, title, workloads) {
   const header = [
-    title, `${ours}, CPU s`, "M instructions", "M/s",
-    ...(theirs === undefined ? [] : [`${theirs}, CPU s`, "CPU ratio", "wall ratio"]), "result",
+    title, `${ours}, ${TIME.title} s`, "M instructions", "M/s",
+    ...(theirs === undefined ? [] : [`${theirs}, ${TIME.title} s`, `${TIME.title} ratio`, "wall ratio"]), "result",
   ];
   const ratios = [];
   const rows = workloads.map(({ name, title: what }) => {
     const valuesOf = (/** @type {string} */ machine, /** @type {string} */ key) => samples[machine].map((run) => run[name][key]);
     const row = [
-      what, formatSpread(spreadOf(bestTime(valuesOf, ours))), formatNumber((spreadOf(valuesOf(ours, "instructions"))?.median ?? NaN) / 1e6),
+      what, formatSpread(spreadOf(valuesOf(ours, TIME.key))), formatNumber((spreadOf(valuesOf(ours, "instructions"))?.median ?? NaN) / 1e6),
       formatSpread(spreadOf(valuesOf(ours, "mips"))),
     ];
     if (theirs !== undefined) {
-      const ratio = ratioOf(bestTime(valuesOf, ours), bestTime(valuesOf, theirs));
+      const ratio = ratioOf(valuesOf(ours, TIME.key), valuesOf(theirs, TIME.key));
       ratios.push(ratio?.median);
       row.push(
-        formatSpread(spreadOf(bestTime(valuesOf, theirs))), formatSpread(ratio),
+        formatSpread(spreadOf(valuesOf(theirs, TIME.key))), formatSpread(ratio),
         formatSpread(ratioOf(valuesOf(ours, "wallS"), valuesOf(theirs, "wallS"))),
       );
     }
@@ -124,12 +128,6 @@ function formatPart({ machines: [ours, theirs], samples }, title, workloads) {
   });
   if (ratios.length > 0) rows.push(["geometric mean", "", "", "", "", formatNumber(geometricMean(ratios)), "", ""]);
   return formatTable(header, rows);
-}
-
-/** Processor time, or wall time where the host does not tell it. */
-function bestTime(valuesOf, machine) {
-  const cpu = valuesOf(machine, "cpuS");
-  return cpu.includes(undefined) ? valuesOf(machine, "wallS") : cpu;
 }
 
 /** @param {Awaited<ReturnType<typeof benchCpu>>} result */

@@ -2,7 +2,7 @@
  * Benchmarks: our machine and, where it is installed, QEMU's TCG on the same kernel, initial RAM disk and programs, in turn.
  * Prints tables; judges nothing by its time. Needs a built tree. How to read it: bench/README.md.
  *
- * Usage: npm run bench [-- [boot] [cpu] [--runs N] [--json] [--smoke]]
+ * Usage: npm run bench [-- [boot] [cpu] [profile] [--runs N] [--json] [--smoke]]
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
@@ -13,10 +13,11 @@ const RUNS_DEFAULT = 3;
 const MEMORY_BYTES = 256 << 20;
 /** A run that takes longer hangs: the slowest took a tenth of this. */
 const TIMEOUT_MS = 1_800_000;
-const USAGE = `Usage: npm run bench [-- [boot] [cpu] [--runs N] [--json] [--smoke]]
+const USAGE = `Usage: npm run bench [-- [boot] [cpu] [profile] [--runs N] [--json] [--smoke]]
 
   boot       start to init and to power-off
   cpu        programs and integer kernels in the guest
+  profile    no comparison: where the time of our own boot goes (not done unless asked for)
   --runs N   rounds in which each machine runs once (default ${RUNS_DEFAULT})
   --json     print one JSON object with every sample instead of tables
   --smoke    small sizes and one round: shows that everything works, not how fast
@@ -32,7 +33,7 @@ function readArguments() {
     if (values.help) return { problem: "" };
     const runs = Number(values.runs ?? (values.smoke ? 1 : RUNS_DEFAULT));
     if (!Number.isInteger(runs) || runs < 1) return { problem: `--runs: "${values.runs}" is no number of rounds` };
-    const unknown = positionals.find((name) => name !== "boot" && name !== "cpu");
+    const unknown = positionals.find((name) => !["boot", "cpu", "profile"].includes(name));
     if (unknown !== undefined) return { problem: `there is no benchmark "${unknown}"` };
     return { names: positionals.length === 0 ? ["boot", "cpu"] : positionals, runs, isJson: values.json ?? false, isSmoke: values.smoke ?? false };
   } catch (error) {
@@ -52,6 +53,16 @@ function describeHost(/** @type {string | undefined} */ qemuVersion) {
   };
 }
 
+/**
+ * @param {number} runs
+ * @param {string | undefined} qemuVersion
+ */
+function describeComparison(runs, qemuVersion) {
+  const figures = `${runs} ${runs === 1 ? "round" : "rounds"}, median (least-most).`;
+  if (qemuVersion === undefined) return `${figures} There is no qemu-system-x86_64 here: our machine alone.`;
+  return `QEMU ${qemuVersion}, TCG, one vCPU. ${figures} Ratio: ours / QEMU's, round by round.`;
+}
+
 async function main() {
   const args = readArguments();
   if ("problem" in args) {
@@ -64,37 +75,38 @@ async function main() {
     process.exitCode = 2;
     return;
   }
-  const [{ benchBoot, formatBoot }, { benchCpu, formatCpu }, { findQemu }] = await Promise.all([
-    import("../bench/boot.mjs"), import("../bench/cpu.mjs"), import("../bench/machines.mjs"),
+  const [{ benchBoot, formatBoot }, { benchCpu, formatCpu }, { profileBoot, formatProfiles }, { findQemu }] = await Promise.all([
+    import("../bench/boot.mjs"), import("../bench/cpu.mjs"), import("../bench/profile.mjs"), import("../bench/machines.mjs"),
   ]);
   const qemuVersion = findQemu();
   const host = describeHost(qemuVersion);
   const print = (/** @type {string} */ text) => process.stdout.write(args.isJson ? "" : `${text}\n\n`);
-  print(`${host.date}, ${host.processors} x ${host.processor}, load ${host.load.toFixed(1)}, Node.js ${host.node}. ` +
-    `${args.runs} rounds; median (least-most). Ratio: ours / theirs, round by round.`);
-  if (qemuVersion === undefined) print("There is no qemu-system-x86_64 here: our machine alone.");
-  else print(`QEMU ${qemuVersion}, TCG, one vCPU.`);
+  print(`${host.date}, ${host.processors} x ${host.processor}, load ${host.load.toFixed(1)}, Node.js ${host.node}.`);
+  if (args.names.some((name) => name !== "profile")) print(describeComparison(args.runs, qemuVersion));
 
   const folder = mkdtempSync(join(tmpdir(), "unpinned-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  process.once("SIGINT", () => process.exit(130));
   const context = { folder, runs: args.runs, memoryBytes: MEMORY_BYTES, timeoutMs: TIMEOUT_MS, qemuVersion, isSmoke: args.isSmoke, say };
   /** @type {Record<string, unknown>} */
   const results = { host };
-  try {
-    if (args.names.includes("boot")) {
-      const result = await benchBoot(context);
-      say("");
-      print(formatBoot(result));
-      results.boot = result;
-    }
-    if (args.names.includes("cpu")) {
-      const result = await benchCpu(context);
-      say("");
-      print(formatCpu(result));
-      results.cpu = result;
-      if (result.differences.length > 0) process.exitCode = 1;
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  if (args.names.includes("boot")) {
+    const result = await benchBoot(context);
+    say("");
+    print(formatBoot(result));
+    results.boot = result;
+  }
+  if (args.names.includes("cpu")) {
+    const result = await benchCpu(context);
+    say("");
+    print(formatCpu(result));
+    results.cpu = result;
+    if (result.differences.length > 0) process.exitCode = 1;
+  }
+  if (args.names.includes("profile")) {
+    const result = await profileBoot(context);
+    print(formatProfiles(result));
+    results.profile = result;
   }
   if (args.isJson) process.stdout.write(`${JSON.stringify(results)}\n`);
 }

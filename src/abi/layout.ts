@@ -12,6 +12,7 @@
  *   0x0030_0000  root of the address space (hva page -> pfn)
  *   0x0040_0000  frame table
  *   0x0140_0000  memory block table
+ *   0x0150_0000  who holds decoded code of which guest page, and the log of stores to it
  *   0x0200_0000  vCPU areas, VCPU_AREA_STRIDE apart
  *   0x1000_0000  the frames, in memory blocks
  */
@@ -23,6 +24,8 @@ export const PAGE_SIZE = 4096;
 export const CORE_DATA_BASE = 0x1000;
 /** Lock word for LOCKed accesses that no atomic instruction of the host can do: misaligned, over a page end, in a page with code. */
 export const SPLIT_LOCK_ADDRESS = 0x800;
+/** u32: number of vCPUs, written before their cores are made. */
+export const VCPU_COUNT_ADDRESS = 0x804;
 export const HOST_HEADER_BASE = 0x0010_0000;
 export const VM_BLOCK_BASE = 0x0011_0000;
 export const VM_BLOCK_SIZE = 0x000f_0000;
@@ -32,6 +35,17 @@ export const FRAME_TABLE_BASE = 0x0040_0000;
 /** Bytes of one entry of the frame table. */
 export const FRAME_ENTRY_SIZE = 16;
 export const BLOCK_TABLE_BASE = 0x0140_0000;
+/**
+ * Code of the guest that some vCPU holds decoded, by gfn modulo CODE_PAGES: a bit per 64 bytes with code (u64), the vCPUs
+ * that hold it (u8 bit set), and the stores seen while none did (u8). See src/cpu/interpreter/code-sharing.ts.
+ */
+export const CODE_PAGES = 0x10_0000;
+export const CODE_CHUNKS_BASE = 0x0150_0000;
+export const CODE_HOLDERS_BASE = 0x01d0_0000;
+export const CODE_EMPTY_STORES_BASE = 0x01e0_0000;
+/** Log by which a vCPU tells the others of its stores to their code: u32 position, u32 stores, entries of u64 from +64. */
+export const CODE_LOG_BASE = 0x01f0_0000;
+export const CODE_LOG_ENTRIES = 0x1_0000;
 export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
@@ -229,6 +243,8 @@ export const VCPU = {
   request: 0x700,
   /** i32 VCPU_OUTSIDE_GUEST_MODE, VCPU_IN_GUEST_MODE. */
   guestMode: 0x704,
+  /** u32: entries of the code log that this vCPU has dealt with. */
+  codeLogPosition: 0x708,
 } as const;
 
 /** Code size modes: how instructions are decoded and how addresses wrap. */
@@ -261,6 +277,8 @@ export const REQUEST_TLB_FLUSH = 2;
 export const REQUEST_EVENT = 4;
 export const REQUEST_PAUSE = 8;
 export const REQUEST_CODE_INVALIDATE = 16;
+/** The code log has something for this vCPU; the core deals with it without an exit. */
+export const REQUEST_CODE_LOG = 32;
 
 export const VCPU_OUTSIDE_GUEST_MODE = 0;
 export const VCPU_IN_GUEST_MODE = 1;

@@ -9,7 +9,7 @@ import { atomicAdd, atomicLoad, atomicStore, notifyWaiters, waitWhile, withLock 
 import type { SharedLongs, SharedWords } from "#sync";
 import { gfnOf, hvaPageOf } from "../abi/address.js";
 import type { Gfn, HvaPage, Pfn } from "../abi/address.js";
-import { MEMORY_BLOCK_SIZE, NPT_LEAF_ENTRIES, PAGE_SIZE, VCPU_COUNT_MAX } from "../abi/layout.js";
+import { MEMORY_BLOCK_SIZE, NPT_LEAF_ENTRIES, PAGE_SIZE, VCPU_COUNT_MAX, VCPU_COUNT_ADDRESS } from "../abi/layout.js";
 import { AddressSpace, HVA_ABSENT, HVA_MIGRATING, HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { HostMemoryError, assert } from "./errors.js";
 import { FRAME_GUEST, FramePool } from "./frame-pool.js";
@@ -83,6 +83,7 @@ export class HostMemory {
     new FramePool(views).initialise(blockCount);
     atomicStore(views.words, WORD_LAYOUT_VERSION, HOST_LAYOUT_VERSION);
     atomicStore(views.words, WORD_VCPU_COUNT, options.vcpuCount);
+    atomicStore(views.words, VCPU_COUNT_ADDRESS >> 2, options.vcpuCount);
     atomicStore(views.words, WORD_GUEST_PAGES_MAX, options.guestMemoryBytes / PAGE_SIZE);
     atomicStore(views.words, WORD_MAGIC, HOST_MAGIC);
     return new HostMemory(views);

@@ -38,7 +38,7 @@ class Output {
   get stream(): PushedStream {
     if (this.#stream === undefined) {
       this.#stream = new PushedStream({ onTaken: this.onTaken });
-      this.#stream.seed(this.#pieces);
+      for (const piece of this.#pieces) this.#stream.pushTaken(piece);
       if (this.#isClosed) this.#stream.close();
     }
     return this.#stream;

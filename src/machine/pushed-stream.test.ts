@@ -42,3 +42,15 @@ test("the end comes behind what was pushed before it, an error too", async () =>
   failed.fail(new Error("gone"));
   await assert.rejects(reading, /gone/);
 });
+
+test("bytes that count as taken are never counted again", async () => {
+  let taken = 0;
+  const stream = new PushedStream({ keptUnreadBytes: 4, onTaken: (length) => (taken += length) });
+  stream.pushTaken(bytes(3));
+  stream.pushTaken(bytes(4));
+  const reader = stream.readable.getReader();
+  assert.equal((await reader.read()).value!.length, 4);
+  stream.pushTaken(bytes(2));
+  assert.equal((await reader.read()).value!.length, 2);
+  assert.equal(taken, 0);
+});

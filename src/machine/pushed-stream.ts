@@ -38,18 +38,22 @@ export class PushedStream {
   /** Hands `bytes` on; they belong to the stream from now on. */
   push(bytes: Uint8Array): void {
     if (this.#end !== undefined || bytes.length === 0) return;
-    const isTaken = this.#isCancelled || (this.#options.keptUnreadBytes !== undefined && !this.readable.locked);
-    if (isTaken) this.#options.onTaken(bytes.length);
-    if (this.#isCancelled) return;
-    this.#pieces.push({ bytes, isTaken });
+    if (this.#isCancelled || (this.#options.keptUnreadBytes !== undefined && !this.readable.locked)) {
+      this.#options.onTaken(bytes.length);
+      this.pushTaken(bytes);
+      return;
+    }
+    this.#pieces.push({ bytes, isTaken: false });
     this.#queuedBytes += bytes.length;
-    if (isTaken) this.#dropOldest(this.#options.keptUnreadBytes ?? Infinity);
     this.#wake?.();
   }
 
-  /** Puts in chunks that count as taken already. */
-  seed(pieces: readonly Uint8Array[]): void {
-    for (const bytes of pieces) this.#pieces.push({ bytes, isTaken: true });
+  /** As push, for `bytes` that count as taken already. */
+  pushTaken(bytes: Uint8Array): void {
+    if (this.#end !== undefined || this.#isCancelled || bytes.length === 0) return;
+    this.#pieces.push({ bytes, isTaken: true });
+    this.#queuedBytes += bytes.length;
+    if (!this.readable.locked) this.#dropOldest(this.#options.keptUnreadBytes ?? Infinity);
     this.#wake?.();
   }
 

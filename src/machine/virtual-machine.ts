@@ -21,7 +21,7 @@ const VCPU_COUNT = 1;
 const CONSOLE_KEPT_BYTES = 0x1_0000;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
-/** The guest's console, hvc0: what the guest writes, and what is typed. */
+/** The guest's console, hvc0: what the guest writes (to its debug port, too), and what is typed. */
 export interface GuestConsole {
   /** While it has a reader, the guest waits when the reader is 8 MiB behind; before that, the last 64 KiB are kept. */
   readonly readable: ReadableStream<Uint8Array>;
@@ -96,7 +96,10 @@ export class VirtualMachine implements AsyncDisposable {
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
-        onDebugOutput: (bytes) => this.#takeLog(bytes),
+        onDebugOutput: (bytes) => {
+          this.#takeLog(bytes);
+          this.#consoleOutput.pushTaken(bytes);
+        },
         onEnded: (end) => this.#takeEnd(end),
       },
     });

@@ -1,9 +1,8 @@
 /**
  * Traces of decoded instructions: found by RIP, kept by guest page, dropped when the page's bytes change.
  *
- * Code belongs to guest pages (gfn) and not to frames, so moving a frame costs no decoding. Per page with code there
- * is a record with a bit per 64 bytes that hold decoded instructions; a store that overlaps one kills all traces of the page, any
- * other store (data beside code) costs only the slow path. A killed trace keeps its place: its first op becomes DEAD, which sends
+ * Code belongs to guest pages (gfn) and not to frames, so moving a frame costs no decoding. A store that overlaps decoded
+ * bytes kills all traces of its page (see code-sharing.ts). A killed trace keeps its place: its first op becomes DEAD, which sends
  * whoever jumps there back to the dispatcher.
  *
  * Look-up order: PC cache (rip, epoch) -> trace hash (rip, gfn, offset and mode) -> decoder.
@@ -15,16 +14,15 @@ import {
 } from "./op";
 import { cpu } from "./state";
 import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
-import { fetchGfn, fetchPointer, kernelPcNonGlobal, noteKernelPcNonGlobal, nptEntryAddress, withholdWriteTags } from "./memory";
+import { beginDecoding, codeStores, endDecoding } from "./code-sharing";
+import { fetchGfn, fetchPointer, kernelPcNonGlobal, noteKernelPcNonGlobal } from "./memory";
 
 const HASH_BUCKETS: u32 = 65536;
 const PAGE_BUCKETS: u32 = 16384;
-/** Code page record: u32 gfn, u32 first node, u64 chunks with code, u32 next in bucket, u32 stores seen while empty. */
-const PAGE_RECORD_SIZE: u32 = 32;
+/** Code page record: u32 gfn, u32 first node, u32 next in bucket. */
+const PAGE_RECORD_SIZE: u32 = 16;
 /** A list node: u32 next, u32 trace. Two nodes name a trace whose only instruction spans two pages. */
 const NODE_SIZE: u32 = 8;
-/** Stores to a page without live traces until its write tag is given back. */
-const EMPTY_STORES_MAX: u32 = 16;
 /** Room that one trace may need at most: header, 64 instructions of at most 3 ops, nodes. */
 const TRACE_ROOM: u32 = 8192;
 const KEY_DEAD: u32 = 0xffff_ffff;
@@ -62,7 +60,7 @@ export function resetCodeCache(): void {
 
 function findPage(gfn: u32): u32 {
   let record = load<u32>(pageBucket(gfn));
-  while (record != 0 && load<u32>(record) != gfn) record = load<u32>(record + 16);
+  while (record != 0 && load<u32>(record) != gfn) record = load<u32>(record + 8);
   return record;
 }
 
@@ -72,36 +70,20 @@ function addPage(gfn: u32): u32 {
   pageNext += PAGE_RECORD_SIZE;
   store<u32>(record, gfn);
   store<u32>(record + 4, 0);
-  store<u64>(record + 8, 0);
-  store<u32>(record + 16, load<u32>(bucket));
-  store<u32>(record + 20, 0);
+  store<u32>(record + 8, load<u32>(bucket));
   store<u32>(bucket, record);
   return record;
 }
 
-/** Bit mask of the 64-byte chunks that [offset, offset + size) of a page touches. */
-function chunkMask(offset: u32, size: u32): u64 {
-  const first = offset >> 6;
-  const last = min<u32>(offset + size - 1, 4095) >> 6;
-  return (u64(-1) << u64(first)) & (u64(-1) >> u64(63 - last));
-}
-
-/** Registers `trace` with the guest page `gfn`, whose bytes [offset, offset + size) it was decoded from. */
-function attach(trace: u32, gfn: u32, offset: u32, size: u32): void {
+/** Registers `trace` with the guest page `gfn`. */
+function attach(trace: u32, gfn: u32): void {
   let record = findPage(gfn);
   if (record == 0) record = addPage(gfn);
-  const entryAddress = nptEntryAddress(u64(gfn));
-  if ((load<u32>(entryAddress) & L.NPT_CODE) == 0) {
-    atomic.or<u32>(entryAddress, L.NPT_CODE);
-    withholdWriteTags(gfn);
-  }
   const node = arenaNext;
   arenaNext += NODE_SIZE;
   store<u32>(node, load<u32>(record + 4));
   store<u32>(node + 4, trace);
   store<u32>(record + 4, node);
-  store<u64>(record + 8, load<u64>(record + 8) | chunkMask(offset, size));
-  store<u32>(record + 20, 0);
 }
 
 function killPage(record: u32): void {
@@ -113,30 +95,7 @@ function killPage(record: u32): void {
     node = load<u32>(node);
   }
   store<u32>(record + 4, 0);
-  store<u64>(record + 8, 0);
   store<u64>(cpu + L.VCPU_counterCodeInvalidations, load<u64>(cpu + L.VCPU_counterCodeInvalidations) + 1);
-}
-
-/**
- * Tells of a store into a page marked NPT_CODE, before it is done. Returns true when decoded instructions were
- * overwritten, so that the executing trace must be left behind the storing instruction.
- */
-export function codeWritten(gfn: u32, offset: u32, size: u32): bool {
-  const record = findPage(gfn);
-  if (record == 0) {
-    atomic.and<u32>(nptEntryAddress(u64(gfn)), ~L.NPT_CODE);
-    return false;
-  }
-  const chunks = load<u64>(record + 8);
-  if (chunks == 0) {
-    const stores = load<u32>(record + 20) + 1;
-    store<u32>(record + 20, stores);
-    if (stores > EMPTY_STORES_MAX) atomic.and<u32>(nptEntryAddress(u64(gfn)), ~L.NPT_CODE);
-    return false;
-  }
-  if ((chunks & chunkMask(offset, size)) == 0) return false;
-  killPage(record);
-  return true;
 }
 
 /** Drops all decoded instructions of guest page `gfn`: the host or a device wrote to it. */
@@ -191,16 +150,25 @@ function makeTrace(rip: u64, linear: u64, code: u32, gfn: u32, traceKey: u32, mo
   store<u32>(trace + TRACE_GFN, gfn);
   store<u32>(trace + TRACE_KEY, traceKey);
   store<u32>(trace + TRACE_SECOND_GFN, NO_GFN);
-  const end = decodeTrace(trace, linear, code, mode);
-  if (end == 0) return 0;
-  arenaNext = end;
-  const bytes = u32(load<u16>(trace + TRACE_BYTES));
   const offset = u32(linear) & 0xfff;
+  let end: u32;
+  let bytes: u32;
+  let settled: bool;
+  do {
+    const stores = codeStores();
+    beginDecoding(gfn);
+    end = decodeTrace(trace, linear, code, mode);
+    if (end == 0) return 0;
+    bytes = u32(load<u16>(trace + TRACE_BYTES));
+    settled = endDecoding(gfn, offset, min<u32>(bytes, 4096 - offset), stores);
+    if (offset + bytes > 4096) settled = endDecoding(decodedSecondGfn, 0, offset + bytes - 4096, stores) && settled;
+  } while (!settled);
+  arenaNext = end;
   store<u64>(cpu + L.VCPU_counterDecodedInstructions, load<u64>(cpu + L.VCPU_counterDecodedInstructions) + u64(load<u16>(trace + TRACE_INSTRUCTIONS)));
-  attach(trace, gfn, offset, min<u32>(bytes, 4096 - offset));
+  attach(trace, gfn);
   if (offset + bytes > 4096) {
     store<u32>(trace + TRACE_SECOND_GFN, decodedSecondGfn);
-    attach(trace, decodedSecondGfn, 0, offset + bytes - 4096);
+    attach(trace, decodedSecondGfn);
   }
   const bucket = hashBucket(rip);
   store<u32>(trace + TRACE_HASH_NEXT, load<u32>(bucket));

@@ -13,6 +13,7 @@ import {
   OP_LENGTH, OP_REG, OP_RIP_OFFSET, OP_RM, OP_SCALE, OP_SEGMENT, OP_SIZE, TRACE_BYTES, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_RIP,
 } from "./op";
 import { cpu, gprAddress, segmentAddress } from "./state";
+import { beginDecoding } from "./code-sharing";
 import { fetchGfn, fetchPointer } from "./memory";
 
 const ROW_SIZE: u32 = 48;
@@ -93,6 +94,7 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
         const second = fetchPointer((linear | 0xfff) + 1);
         if (second == 0) return 0;
         decodedSecondGfn = fetchGfn & ~L.TLB_GLOBAL;
+        beginDecoding(decodedSecondGfn);
         memory.copy(buffer + available, second, 16);
         next = decodeOne(trace, op, buffer, bytes, mode);
       }

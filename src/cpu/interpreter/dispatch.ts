@@ -11,10 +11,11 @@ import {
 } from "./op";
 import { bail, cpu, setBail, setCpu, setCodeChanged } from "./state";
 import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
+import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./memory";
 import { deliverInterrupt, deliverPending } from "./exceptions";
-import { afterInstruction, beforeInstruction, debugActive } from "./debug";
+import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
 import { takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
@@ -53,6 +54,7 @@ export function initialise(base: u32): void {
   memory.fill(base + L.VCPU_AREA_kernelPcCache, 0xff, L.PC_CACHE_ENTRIES * L.PC_CACHE_ENTRY_SIZE);
   flushTlb();
   resetCodeCache();
+  joinCodeSharing();
 }
 
 /** To be called before the loop runs. */
@@ -144,7 +146,10 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     reserve = 0;
     if (dispatchRemaining < 0) return exitWith(L.EXIT_BUDGET);
   }
-  if (load<i32>(cpu + L.VCPU_request) != 0) return exitWith(L.EXIT_REQUEST);
+  if (load<i32>(cpu + L.VCPU_request) != 0) {
+    if ((atomic.and<u32>(cpu + L.VCPU_request, ~L.REQUEST_CODE_LOG) & L.REQUEST_CODE_LOG) != 0) { readCodeLog(); link = 0; }
+    if (load<i32>(cpu + L.VCPU_request) != 0) return exitWith(L.EXIT_REQUEST);
+  }
   if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
   if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
     // The instruction behind STI or MOV SS comes before the interrupt, and alone: the one behind it may be CLI.
@@ -257,6 +262,7 @@ export function leaveTrace(trace: u32, remaining: i32): u32 {
   }
   if (undone) {
     if (stepped && reason == BAIL_EXIT) awaitStep();
+    if (stepped && reason == BAIL_FAULT) cancelSingleStep();
     stepped = false;
   } else updateAccessWatch();
   if (reason == BAIL_FAULT || reason == BAIL_TRAP) {

@@ -11,7 +11,7 @@
 import * as L from "./generated/layout";
 import { BAIL_EXIT, BAIL_NEXT, OP_SEGMENT } from "./op";
 import { bail, codeChanged, cpu, raiseError, setBail, setCodeChanged, VECTOR_AC, VECTOR_GP, VECTOR_PF, VECTOR_SS } from "./state";
-import { codeWritten } from "./code-cache";
+import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
 import { FLAG_AC } from "./flags";
 
@@ -411,8 +411,8 @@ export function probeWrite(va: u64, size: u32): i32 { return probeAs(va, size, u
 
 /** Stores into the page of the last `resolve`, which answered `pointer`. */
 function storeResolved(pointer: u32, source: u32, size: u32): void {
-  if (resolvedCode && codeWritten(u32(resolvedGpa >> 12), u32(resolvedGpa) & 0xfff, size)) setCodeChanged(1);
   memory.copy(pointer, source, size);
+  if (resolvedCode && codeWritten(u32(resolvedGpa >> 12), u32(resolvedGpa) & 0xfff, size)) setCodeChanged(1);
 }
 
 function writeSlow(va: u64, source: u32, size: u32, user: bool): i32 {

@@ -4,6 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -93,6 +96,67 @@ test("a closed standard output ends the run without a word", async () => {
   const status = await new Promise((resolve) => child.once("close", resolve));
   assert.equal(status, 141);
   assert.equal(stderr, "");
+});
+
+/** A kernel of a few instructions: an ELF file with one segment at 1 MiB, entered at its start, and the note that names the entry. */
+function tinyKernel(code) {
+  const file = Buffer.alloc(0x1000 + 0x100);
+  file.write("\x7fELF", "latin1");
+  file.set([2, 1, 1], 4);
+  file.writeUInt16LE(2, 16);
+  file.writeUInt16LE(62, 18);
+  file.writeUInt32LE(1, 20);
+  file.writeBigUInt64LE(0x10_0000n, 24);
+  file.writeBigUInt64LE(64n, 32);
+  for (const [offset, value] of [[52, 64], [54, 56], [56, 2]]) file.writeUInt16LE(value, offset);
+  const header = (at, type, offset, gpa, size) => {
+    file.writeUInt32LE(type, at);
+    file.writeUInt32LE(7, at + 4);
+    for (const [place, value] of [[8, offset], [16, gpa], [24, gpa], [32, size], [40, size], [48, 4]]) file.writeBigUInt64LE(BigInt(value), at + place);
+  };
+  header(64, 1, 0x1000, 0x10_0000, 0x100);
+  header(120, 4, 0x200, 0, 20);
+  for (const [at, value] of [[0x200, 4], [0x204, 4], [0x208, 18], [0x210, 0x10_0000]]) file.writeUInt32LE(value, at);
+  file.write("Xen\0", 0x20c, "latin1");
+  file.set(code, 0x1000);
+  return file;
+}
+
+async function runTinyKernel(context, code) {
+  const folder = await mkdtemp(join(tmpdir(), "unpinned-kernel-"));
+  context.after(async () => await rm(folder, { recursive: true }));
+  const kernel = join(folder, "kernel");
+  const initrd = join(folder, "initrd");
+  await writeFile(kernel, tinyKernel(code));
+  await writeFile(initrd, "none");
+  return await unpinned(["--kernel", kernel, "--initrd", initrd, "--json", "--timeout", "20"]);
+}
+
+test("a triple fault is status 71, with rip, mode and bytes", async (context) => {
+  // ud2, with an interrupt table of zeros
+  const { status, stdout, stderr } = await runTinyKernel(context, [0x90, 0x0f, 0x0b]);
+  assert.equal(status, 71, stderr);
+  assert.match(stderr, /^unpinned: triple fault at rip 0x100001\nrip=0x100001 mode=32-bit cpl=0\nbytes at rip: 0f 0b /);
+  const { error } = JSON.parse(stdout);
+  assert.equal(error.code, "ERR_TRIPLE_FAULT");
+  assert.equal(error.guest.rip, "0x100001");
+});
+
+test("what the processor lacks is status 72", async (context) => {
+  // mov dword [0x34], 0x8500: vector 6 becomes a task gate; ud2
+  const { status, stdout } = await runTinyKernel(context, [0xc7, 0x05, 0x34, 0, 0, 0, 0, 0x85, 0, 0, 0x0f, 0x0b]);
+  assert.equal(status, 72);
+  assert.equal(JSON.parse(stdout).error.code, "ERR_UNSUPPORTED_INSTRUCTION");
+});
+
+test("a guest's own CLI and HLT is power-off, and REP OUTSB reaches the debug port", async (context) => {
+  // mov esi, 0x100014; mov ecx, 3; mov edx, 0xe9; rep outsb; cli; hlt; "ok\n"
+  const code = [0xbe, 0x14, 0, 0x10, 0, 0xb9, 3, 0, 0, 0, 0xba, 0xe9, 0, 0, 0, 0xf3, 0x6e, 0xfa, 0xf4, 0x90, 0x6f, 0x6b, 0x0a];
+  const { status, stdout } = await runTinyKernel(context, code);
+  assert.equal(status, 0);
+  const [first, last] = stdout.split("\n");
+  assert.equal(first, "ok");
+  assert.equal(JSON.parse(last).exits.hlt, 1);
 });
 
 const hasScript = spawnSync("script", ["--version"]).status === 0;

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 static char alternate[65536];
-static int depth, depth_max, on_alternate, ticks;
+/* Volatile, as the compiler takes raise() for a function that calls nothing back. */
+static volatile int depth, depth_max, on_alternate, ticks;
 static int pipe_ends[2];
 static sigjmp_buf back;
 
@@ -174,18 +175,16 @@ int main(void) {
   ticks = 0;
   set(SIGALRM, tick, SA_RESTART);
   setitimer(ITIMER_REAL, &(struct itimerval){.it_interval = {0, 1000}, .it_value = {0, 1000}}, NULL);
-  volatile int *seen = &ticks;
-  uint32_t hash = 1;
-  double sum = 0;
+  uint32_t hash = 1, first_hash = 0;
+  double sum = 0, first_sum = 0;
   long rounds = 0;
   int wrong = 0;
-  while (*seen < 100) {
+  while (ticks < 100) {
     hash = 1; sum = 0;
     for (int i = 1; i < 1000; i++) { hash = hash * 31 + i; sum += 1.0 / i; }
     rounds++;
-    if (hash != 0 && sum > 0) { static uint32_t h0; static double s0; if (rounds == 1) { h0 = hash; s0 = sum; } wrong += h0 != hash || s0 != sum; }
-    char drop[64];
-    if (rounds % 16 == 0) { ssize_t n = 0; (void)n; (void)drop; }
+    if (rounds == 1) { first_hash = hash; first_sum = sum; }
+    wrong += hash != first_hash || sum != first_sum;
   }
   setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
   printf("interrupted arithmetic: hash %x sum %a wrong %d\n", hash, sum, wrong);

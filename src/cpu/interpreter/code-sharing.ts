@@ -1,0 +1,161 @@
+/**
+ * Decoded code and the other vCPUs.
+ *
+ * Each vCPU keeps its own traces. What all share: per guest page, which 64-byte chunks somebody has decoded, and who. A store to a
+ * page marked NPT_CODE looks there; if it overlaps, the holders are told by the log and a request bit, and drop their traces before
+ * their next trace begins. The first trace of a page needs more: every other vCPU must first give up its write tag for the page, or
+ * it could go on storing there without looking.
+ *
+ *   decoding vCPU                                   storing vCPU
+ *   set NPT_CODE; log "withhold"; wait for acks      (ack: drop the write tag between two traces)
+ *   seen = stores                                    store the bytes
+ *   read the bytes, set the chunk bits               stores++
+ *   stores == seen and NPT_CODE still set? else      chunk bits overlap? clear them, log "written", request
+ *   again
+ *
+ * Either the storing vCPU sees the chunk bits, or the decoding one sees that there was a store and decodes again.
+ */
+import * as L from "./generated/layout";
+import { cpu } from "./state";
+import { invalidateCodePage, resetCodeCache } from "./code-cache";
+import { flushTlb, nptEntryAddress, withholdWriteTags } from "./memory";
+
+const LOG_STORES: u32 = 4;
+const LOG_ENTRIES: u32 = 64;
+/** Entry: position + 1 in the upper half; below it the gfn, with this bit for "withhold the write tag". */
+const ENTRY_WITHHOLD: u32 = 0x8000_0000;
+/** Stores to a page without decoded code until it is an ordinary page again. */
+const EMPTY_STORES_MAX: u32 = 16;
+
+let vcpuCount: u32 = 1;
+let ownBit: u32 = 1;
+let position: u32 = 0;
+
+// @ts-ignore: decorator
+@inline function chunksAddress(gfn: u32): u32 { return L.CODE_CHUNKS_BASE + ((gfn & (L.CODE_PAGES - 1)) << 3); }
+// @ts-ignore: decorator
+@inline function holdersAddress(gfn: u32): u32 { return L.CODE_HOLDERS_BASE + (gfn & (L.CODE_PAGES - 1)); }
+// @ts-ignore: decorator
+@inline function stateOf(vcpu: u32): u32 { return L.VCPU_AREA_BASE + vcpu * L.VCPU_AREA_STRIDE; }
+
+/** Takes this vCPU's place among the others. */
+export function joinCodeSharing(): void {
+  vcpuCount = max<u32>(1, load<u32>(L.VCPU_COUNT_ADDRESS));
+  ownBit = 1 << ((cpu - L.VCPU_AREA_BASE) / L.VCPU_AREA_STRIDE);
+  position = atomic.load<u32>(L.CODE_LOG_BASE);
+  atomic.store<u32>(cpu + L.VCPU_codeLogPosition, position);
+}
+
+/** Bit mask of the 64-byte chunks that [offset, offset + size) of a page touches. */
+function chunkMask(offset: u32, size: u32): u64 {
+  const first = offset >> 6;
+  const last = min<u32>(offset + size - 1, 4095) >> 6;
+  return (u64(-1) << u64(first)) & (u64(-1) >> u64(63 - last));
+}
+
+/** Appends to the log and asks the vCPUs of the bit set `others` to read it. Returns the position behind the entry. */
+function tell(gfnAndKind: u32, others: u32): u32 {
+  const at = atomic.add<u32>(L.CODE_LOG_BASE, 1);
+  const entry = L.CODE_LOG_BASE + LOG_ENTRIES + ((at & (L.CODE_LOG_ENTRIES - 1)) << 3);
+  atomic.store<u64>(entry, (u64(at + 1) << 32) | u64(gfnAndKind));
+  for (let vcpu: u32 = 0; vcpu < vcpuCount; vcpu++) {
+    if ((others & (1 << vcpu)) != 0) atomic.or<u32>(stateOf(vcpu) + L.VCPU_request, L.REQUEST_CODE_LOG);
+  }
+  return at + 1;
+}
+
+/** Deals with what other vCPUs logged. Only between traces. */
+export function readCodeLog(): void {
+  const end = atomic.load<u32>(L.CODE_LOG_BASE);
+  if (end - position >= L.CODE_LOG_ENTRIES - 1024) {
+    flushTlb();
+    resetCodeCache();
+    position = end;
+  }
+  readEntries(end);
+}
+
+/** Deals with the entries up to `end`, or as far as they are written. Dropping traces needs no more than that none is being followed. */
+function readEntries(end: u32): void {
+  while (position != end) {
+    const entry = L.CODE_LOG_BASE + LOG_ENTRIES + ((position & (L.CODE_LOG_ENTRIES - 1)) << 3);
+    const value = atomic.load<u64>(entry);
+    if (u32(value >> 32) != position + 1) break;
+    const gfn = u32(value) & ~ENTRY_WITHHOLD;
+    if ((u32(value) & ENTRY_WITHHOLD) != 0) withholdWriteTags(gfn);
+    else dropCode(gfn);
+    position++;
+  }
+  atomic.store<u32>(cpu + L.VCPU_codeLogPosition, position);
+}
+
+function dropCode(gfn: u32): void {
+  atomic.and<u8>(holdersAddress(gfn), u8(~ownBit));
+  invalidateCodePage(gfn);
+}
+
+/** Waits until no other vCPU can be in guest mode without having read the log up to `target`. */
+function waitForReaders(target: u32): void {
+  for (let vcpu: u32 = 0; vcpu < vcpuCount; vcpu++) {
+    const state = stateOf(vcpu);
+    if (state == cpu) continue;
+    while (atomic.load<i32>(state + L.VCPU_guestMode) != L.VCPU_OUTSIDE_GUEST_MODE
+      && i32(atomic.load<u32>(state + L.VCPU_codeLogPosition) - target) < 0) {
+      // The other one may be waiting for this one.
+      readEntries(atomic.load<u32>(L.CODE_LOG_BASE));
+    }
+  }
+}
+
+/** Marks guest page `gfn` as one with code, before its bytes are read. */
+export function beginDecoding(gfn: u32): void {
+  const entryAddress = nptEntryAddress(u64(gfn));
+  if ((atomic.load<u32>(entryAddress) & L.NPT_CODE) != 0) return;
+  atomic.or<u32>(entryAddress, L.NPT_CODE);
+  withholdWriteTags(gfn);
+  if (vcpuCount > 1) waitForReaders(tell(gfn | ENTRY_WITHHOLD, ((1 << vcpuCount) - 1) & ~ownBit));
+}
+
+/** Stores to code seen so far, by any vCPU. */
+// @ts-ignore: decorator
+@inline export function codeStores(): u32 { return atomic.load<u32>(L.CODE_LOG_BASE + LOG_STORES); }
+
+/** Notes that this vCPU holds code decoded from [offset, offset + size) of `gfn`. False: the bytes may have changed meanwhile, decode again. */
+export function endDecoding(gfn: u32, offset: u32, size: u32, storesBefore: u32): bool {
+  atomic.or<u8>(holdersAddress(gfn), u8(ownBit));
+  atomic.or<u64>(chunksAddress(gfn), chunkMask(offset, size));
+  store<u8>(L.CODE_EMPTY_STORES_BASE + (gfn & (L.CODE_PAGES - 1)), 0);
+  return codeStores() == storesBefore && (atomic.load<u32>(nptEntryAddress(u64(gfn))) & L.NPT_CODE) != 0;
+}
+
+/**
+ * Tells of a store of this vCPU into a page marked NPT_CODE, after it is done. Returns true when this vCPU's own decoded
+ * instructions were overwritten, so that the executing trace must be left behind the storing instruction.
+ */
+export function codeWritten(gfn: u32, offset: u32, size: u32): bool {
+  if (vcpuCount > 1) atomic.add<u32>(L.CODE_LOG_BASE + LOG_STORES, 1);
+  const chunks = atomic.load<u64>(chunksAddress(gfn));
+  if (chunks == 0) {
+    noteEmptyStore(gfn);
+    return false;
+  }
+  if ((chunks & chunkMask(offset, size)) == 0) return false;
+  atomic.store<u64>(chunksAddress(gfn), 0);
+  const holders = u32(atomic.load<u8>(holdersAddress(gfn)));
+  if ((holders & ~ownBit) != 0) tell(gfn, holders & ~ownBit);
+  if ((holders & ownBit) == 0) return false;
+  dropCode(gfn);
+  return true;
+}
+
+/** After some stores that hit no code, the page gets its write tags back. */
+function noteEmptyStore(gfn: u32): void {
+  const counter = L.CODE_EMPTY_STORES_BASE + (gfn & (L.CODE_PAGES - 1));
+  const stores = u32(load<u8>(counter)) + 1;
+  store<u8>(counter, u8(stores));
+  if (stores < EMPTY_STORES_MAX) return;
+  const entryAddress = nptEntryAddress(u64(gfn));
+  atomic.and<u32>(entryAddress, ~L.NPT_CODE);
+  // Somebody may have decoded from it in between; pairs with the look at NPT_CODE in endDecoding.
+  if (atomic.load<u64>(chunksAddress(gfn)) != 0) atomic.or<u32>(entryAddress, L.NPT_CODE);
+}
