@@ -8,6 +8,8 @@ import { ratioOf, spreadOf } from "./statistics.mjs";
 import { formatNumber, formatSpread, formatTable } from "./table.mjs";
 
 const OUR_PROGRAM = fileURLToPath(new URL("../bin/unpinned.js", import.meta.url));
+/** A boot that takes longer hangs. */
+const TIMEOUT_MS = 300_000;
 /** Aim of the interpreter: processor seconds from the start to init. */
 const AIM_INIT_CPU_S = 4;
 
@@ -21,11 +23,12 @@ export async function benchBoot(context) {
   if (qemuVersion !== undefined) {
     const elf = await unpackKernel(folder, files.kernelPath);
     machines.push(
-      qemuMachine(files, { name: "QEMU pc, bzImage", type: "pc", kernelPath: files.kernelPath, memoryBytes }),
-      qemuMachine(files, { name: "QEMU microvm, PVH", type: "microvm", kernelPath: elf, memoryBytes }),
+      qemuMachine(files, { name: "QEMU pc, bzImage", kernelPath: files.kernelPath, memoryBytes }),
+      // Not microvm: without a second timer to check against, Linux finds no clock on it when the host is busy, and hangs.
+      qemuMachine(files, { name: "QEMU pc, PVH", kernelPath: elf, memoryBytes }),
     );
   }
-  const samples = await runInTurn(machines, context, async (machine) => sampleOf(await measureRun(machine, context)));
+  const samples = await runInTurn(machines, context, async (machine) => sampleOf(await measureRun(machine, { timeoutMs: TIMEOUT_MS })));
   const product = await sampleProgram(context);
   return { version: files.version, machines: machines.map(({ name }) => name), samples, product };
 }
@@ -46,12 +49,12 @@ function sampleOf(run) {
 }
 
 /** What a user waits for: our program with its own init, a command that does nothing, and power-off. */
-async function sampleProgram({ runs, timeoutMs, memoryBytes, say }) {
+async function sampleProgram({ runs, memoryBytes, say }) {
   const args = [OUR_PROGRAM, "run", "--memory", `${memoryBytes / 2 ** 20}M`, "--exec", "true", "--json"];
   const samples = [];
   for (let round = 0; round < runs; round++) {
     say(`unpinned run --exec true, run ${round + 1} of ${runs}`);
-    const { output, processMs, wallMs } = await measureRun({ command: process.execPath, args }, { timeoutMs });
+    const { output, processMs, wallMs } = await measureRun({ command: process.execPath, args }, { timeoutMs: TIMEOUT_MS });
     const { bootMs, instructions } = JSON.parse(output);
     samples.push({ cpuS: seconds(processMs), wallS: seconds(wallMs), readyS: seconds(bootMs), instructions: instructions.interpreter });
   }

@@ -24,16 +24,16 @@ export function ourMachine({ kernelPath, initrdPath }, memoryBytes) {
 }
 
 /**
- * QEMU's emulation of a PC or of its smaller microvm, with no device that the guest has no use for.
+ * QEMU's emulation of a PC, with no device that the guest has no use for.
  * @param {import("./guest-files.mjs").GuestFiles} files
- * @param {{ name: string, type: string, kernelPath: string, memoryBytes: number }} options
+ * @param {{ name: string, kernelPath: string, memoryBytes: number }} options
  * @returns {Machine}
  */
-export function qemuMachine({ initrdPath }, { name, type, kernelPath, memoryBytes }) {
+export function qemuMachine({ initrdPath }, { name, kernelPath, memoryBytes }) {
   // Word for word what our machine gives its guest, but for the console.
   const append = `${defaultCommandLine("exec", "quiet loglevel=2").replace("console=hvc0", "console=ttyS0")}`;
   const args = [
-    "-no-user-config", "-nodefaults", "-accel", "tcg", "-machine", type, "-smp", "1", "-m", `${memoryBytes / MIB}M`, "-no-reboot",
+    "-no-user-config", "-nodefaults", "-accel", "tcg", "-machine", "pc", "-smp", "1", "-m", `${memoryBytes / MIB}M`, "-no-reboot",
     "-display", "none", "-serial", "stdio", "-kernel", kernelPath, "-initrd", initrdPath, "-append", append,
   ];
   return { name, command: QEMU, args };

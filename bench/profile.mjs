@@ -10,6 +10,8 @@ import { ourMachine } from "./machines.mjs";
 import { measureRun } from "./measure.mjs";
 
 const SAMPLE_INTERVAL_US = 500;
+/** A boot that takes longer hangs. */
+const TIMEOUT_MS = 300_000;
 /** Functions listed of each thread. */
 const SHOWN_MAX = 25;
 /** Where a thread of ours sleeps in Atomics.wait, which V8 counts as running: no time of a processor's. */
@@ -32,7 +34,7 @@ export async function profileBoot(context) {
   const profiles = mkdtempSync(join(folder, "profiles-"));
   const { command, args } = ourMachine(files, memoryBytes);
   const profiling = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${SAMPLE_INTERVAL_US}`];
-  await measureRun({ command, args: [...profiling, ...args] }, context);
+  await measureRun({ command, args: [...profiling, ...args] }, { timeoutMs: TIMEOUT_MS });
   return readProfiles(profiles);
 }
 

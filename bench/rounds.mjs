@@ -5,7 +5,6 @@
  * @property {string} folder scratch, removed at the end
  * @property {number} runs rounds
  * @property {number} memoryBytes of each guest
- * @property {number} timeoutMs after which a run counts as hung
  * @property {string | undefined} qemuVersion undefined: ours alone
  * @property {boolean} isSmoke small sizes, to see that everything works
  * @property {(progress: string) => void} say

@@ -245,6 +245,10 @@ export const VCPU = {
   guestMode: 0x704,
   /** u32: entries of the code log that this vCPU has dealt with. */
   codeLogPosition: 0x708,
+  /** i32 STARTUP_*: whether the vCPU runs. Written by its own thread once the threads run. */
+  startup: 0x70c,
+  /** i32: 0, or 0x100 | page number of the start-up IPI that was sent to it. */
+  startupPage: 0x710,
 } as const;
 
 /** Code size modes: how instructions are decoded and how addresses wrap. */
@@ -279,6 +283,14 @@ export const REQUEST_PAUSE = 8;
 export const REQUEST_CODE_INVALIDATE = 16;
 /** The code log has something for this vCPU; the core deals with it without an exit. */
 export const REQUEST_CODE_LOG = 32;
+/** An INIT or a start-up IPI was sent to the vCPU. */
+export const REQUEST_INIT = 64;
+export const REQUEST_STARTUP = 128;
+
+/** VCPU.startup: runs; waits for a start-up IPI; halted with interrupts off, which only INIT ends. */
+export const STARTUP_RUNNING = 0;
+export const STARTUP_WAITING = 1;
+export const STARTUP_HALTED = 2;
 
 export const VCPU_OUTSIDE_GUEST_MODE = 0;
 export const VCPU_IN_GUEST_MODE = 1;

@@ -1,6 +1,6 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
-import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN } from "../machine/index.js";
+import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, VCPUS_MAX } from "../machine/index.js";
 import { UsageError } from "./errors.js";
 import { STATUS_TABLE } from "./exit-status.js";
 
@@ -10,6 +10,7 @@ export interface RunArguments {
   readonly initrd?: string;
   readonly append?: string;
   readonly memoryBytes: number;
+  readonly vcpus: number;
   readonly exec?: string;
   readonly timeoutMs?: number;
   readonly json: boolean;
@@ -24,6 +25,7 @@ interface RawOptions {
   initrd?: string;
   append?: string;
   memory: string;
+  vcpus: string;
   exec?: string;
   timeout?: string;
   json?: boolean;
@@ -63,6 +65,7 @@ function createProgram(version: string, onRun: (options: RawOptions) => void): C
     .option("--initrd <file>", "initial RAM disk (default: busybox with our init, made at run time)")
     .option("--append <string>", "words for the kernel's command line, behind ours")
     .option("-m, --memory <size>", "guest memory with K, M or G, 64M to 3G", `${MEMORY_BYTES_DEFAULT / MIB}M`)
+    .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--json", "print one JSON object at the end: status, boot time, instructions, pages, exits, hypercalls")
@@ -103,7 +106,7 @@ function readOptions(options: RawOptions): RunArguments {
   }
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   return {
-    memoryBytes: parseMemory(options.memory), json, verbose,
+    memoryBytes: parseMemory(options.memory), vcpus: parseVcpus(options.vcpus), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
@@ -121,6 +124,13 @@ export function parseMemory(text: string): number {
     throw new UsageError(`--memory: ${text} is not between 64M and 3G`);
   }
   return bytes;
+}
+
+/** Number of vCPUs. Throws UsageError unless it is one that a guest can have. */
+export function parseVcpus(text: string): number {
+  const count = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
+  if (!(count >= 1 && count <= VCPUS_MAX)) throw new UsageError(`--vcpus: "${text}" is no whole number from 1 to ${VCPUS_MAX}`);
+  return count;
 }
 
 function parseTimeout(text: string): number {

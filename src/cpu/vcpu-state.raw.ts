@@ -3,7 +3,7 @@
  * only by the vCPU's own thread, or by any thread before it starts; the request word and the guest mode by every thread.
  */
 import {
-  MODE_32, PAGE_SHIFT, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
+  MODE_16, MODE_32, PAGE_SHIFT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
   SEGMENT_TR, VCPU, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE,
 } from "../abi/layout.js";
 
@@ -25,6 +25,8 @@ const FLAG_SF = 0x80n;
 const FLAG_IF = 0x200n;
 const FLAG_OF = 0x800n;
 const LIMIT_ALL = 0xffff_ffff;
+const CODE_16 = 0x9b;
+const DATA_16 = 0x93;
 const CODE_32 = 0xc09b;
 const DATA_32 = 0xc093;
 const TSS_32_BUSY = 0x8b;
@@ -256,9 +258,34 @@ export class VcpuState {
     Atomics.wait(this.#i32, VCPU.request >> 2, expected, timeoutMs);
   }
 
-  /** Values after a reset that every start needs: nothing pending, default control words. */
+  /** STARTUP_*. */
+  get startup(): number {
+    return Atomics.load(this.#i32, VCPU.startup >> 2);
+  }
+
+  set startup(value: number) {
+    Atomics.store(this.#i32, VCPU.startup >> 2, value);
+  }
+
+  /** Any thread: sends a start-up IPI for real mode at `page` << 12 (0..255). */
+  sendStartup(page: number): void {
+    Atomics.store(this.#i32, VCPU.startupPage >> 2, 0x100 | page);
+    this.postRequest(REQUEST_STARTUP);
+  }
+
+  /** vCPU thread: the page of a start-up IPI that was sent since the last look. */
+  takeStartupPage(): number | undefined {
+    const sent = Atomics.exchange(this.#i32, VCPU.startupPage >> 2, 0);
+    return sent === 0 ? undefined : sent & 0xff;
+  }
+
+  /** Values after a reset that every start needs: nothing pending, default control words. Counters and the epochs of the PC caches go on. */
   reset(): void {
-    this.#u32.fill(0, 0, VCPU.request >> 2);
+    const retired = this.#u64[VCPU.instructionsRetired >> 3]!;
+    const epochs = this.#u64[VCPU.userEpoch >> 3]!;
+    this.#u32.fill(0, 0, VCPU.counterTlbMiss >> 2);
+    this.#u64[VCPU.instructionsRetired >> 3] = retired;
+    this.#u64[VCPU.userEpoch >> 3] = epochs;
     this.#u64[VCPU.rflags >> 3] = 2n;
     this.#u64[VCPU.flagResult >> 3] = 1n;
     this.#u64[VCPU.flagExtra >> 3] = 1n;
@@ -284,6 +311,19 @@ export class VcpuState {
     this.writeU32(VCPU.mode, MODE_32);
     this.rip = BigInt(entry);
     this.setGpr(RBX, BigInt(startInfo));
+  }
+
+  /** The state behind INIT and a start-up IPI: real mode at `page` << 12 (SDM vol 3 table 10-1 and §9.4.3). */
+  resetForStartup(page: number): void {
+    this.reset();
+    this.#u64[VCPU.cr0 >> 3] = 0x6000_0010n;
+    for (let slot = 0; slot < SEGMENT_LDTR; slot++) {
+      this.#setSegment(slot, slot === SEGMENT_CS ? page << 8 : 0, slot === SEGMENT_CS ? CODE_16 : DATA_16, 0xffff);
+    }
+    this.writeU64(VCPU.segments + SEGMENT_CS * SEGMENT_SIZE + SEGMENT_BASE, BigInt(page) << 12n);
+    this.#setSegment(SEGMENT_LDTR, 0, LDT, 0xffff);
+    this.#setSegment(SEGMENT_TR, 0, TSS_32_BUSY, 0xffff);
+    this.writeU32(VCPU.mode, MODE_16);
   }
 
   #setSegment(slot: number, selector: number, attributes: number, limit: number): void {

@@ -8,7 +8,7 @@
  *
  * The word is read before the event state, so an event raised in between changes the word and the wait returns at once.
  */
-import { REQUEST_EVENT } from "../abi/layout.js";
+import { REQUEST_EVENT, STARTUP_HALTED } from "../abi/layout.js";
 import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
 import { hasInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
@@ -52,9 +52,10 @@ function isSleepOver(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: numb
   return false;
 }
 
-/** CLI; HLT: Xen takes it as power-off on the last vCPU that is online, and as "this vCPU is down" on others. */
-export function haltForGood({ machine, state }: VcpuContext): VcpuOutcome | undefined {
+/** CLI; HLT: Xen takes it as power-off on the last vCPU that is online, and as "this vCPU is down" on others: only INIT wakes it. */
+export function haltForGood({ machine, state, hypercalls, index }: VcpuContext): VcpuOutcome | undefined {
   if (machine.wentOffline()) return { kind: "power-off" };
-  while (state.requests === 0) state.waitForRequest(0, Infinity);
+  hypercalls.markVcpuUp(index, false);
+  state.startup = STARTUP_HALTED;
   return undefined;
 }

@@ -1,10 +1,11 @@
 /** The run loop of one vCPU: requests, timer, upcall, guest mode, exit, and again. */
 import {
-  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE,
+  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE,
   VCPU_OUTSIDE_GUEST_MODE,
 } from "../abi/layout.js";
 import { EXIT_TABLE } from "./exit-table.js";
 import { InterruptOffers, pollTimers, timerDeadlineNs } from "./interrupts.js";
+import { handleInit, isParked, waitForStartup } from "./startup.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** How long the core should stay in guest mode at most; a timer may fire this much late. */
@@ -33,6 +34,10 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
     const stopped = handleRequests(vcpu);
     if (stopped !== undefined) return stopped;
   }
+  if (isParked(vcpu)) {
+    waitForStartup(vcpu);
+    return undefined;
+  }
   pollTimers(vcpu);
   offers.offer(vcpu);
   const { core, state, machine, counters } = vcpu;
@@ -51,8 +56,9 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
 
 function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
   const { state, core } = vcpu;
-  state.takeRequests(REQUEST_EVENT);
+  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
   if ((state.requests & REQUEST_PAUSE) !== 0) waitWhilePaused(vcpu);
+  if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
   if (state.acknowledgeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
   if (state.acknowledgeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
   return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;

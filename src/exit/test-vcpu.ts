@@ -35,6 +35,7 @@ const QUIET_HYPERCALLS: HypercallTarget = {
   fireTimer: () => false,
   setRunstate: () => undefined,
   shutdownReason: () => undefined,
+  markVcpuUp: () => undefined,
 };
 
 /** Makes a vCPU in 64-bit mode at CPL 0 with RIP 0x1000. */
@@ -55,12 +56,12 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },
     apic: {
       mmioBase: () => 0xfee0_0000, readMmio: () => 0, writeMmio: () => undefined, readMsr: () => undefined, writeMsr: () => false,
-      pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, ...parts.apic,
+      pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, reset: () => undefined, ...parts.apic,
     },
     memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
     linear: { read: () => undefined, write: () => false, translate: () => undefined, ...parts.linear },
     machine: {
-      faultIn: () => "mapped", nowNs: () => 0, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
+      faultIn: () => "mapped", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
     },
     counters: new VcpuCounters(memory, 0),
     setExit({ size = 2, address = 0, write = false, data = 0n }) {

@@ -10,13 +10,13 @@ import type { VcpuCounters } from "./counters.raw.js";
 export type HypercallTarget = Pick<
   XenDomain,
   | "hypercall" | "takeSchedulingRequest" | "pollReady" | "endPoll" | "upcallPending" | "callbackVector" | "timerDeadlineNs"
-  | "fireTimer" | "setRunstate" | "shutdownReason"
+  | "fireTimer" | "setRunstate" | "shutdownReason" | "markVcpuUp"
 >;
 
 /** What the run loop needs of the local APIC. */
 export type LocalApicTarget = Pick<
   LocalApic,
-  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "accept" | "timerDeadlineNs" | "fireTimer"
+  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "accept" | "timerDeadlineNs" | "fireTimer" | "reset"
 >;
 
 /** Guest memory by guest-physical address. */
@@ -33,6 +33,8 @@ export interface MachineCalls {
   nowNs(): number;
   /** This vCPU halted for good (CLI; HLT). True when no other vCPU is left. */
   wentOffline(): boolean;
+  /** This vCPU begins to run after a start-up IPI. */
+  cameOnline(): void;
   /** This vCPU has left guest mode because of REQUEST_PAUSE. */
   paused(): void;
   /** A byte written to the debug port 0xE9. */

@@ -50,6 +50,11 @@ export class ControlBlock {
     Atomics.store(this.#words, CONTROL.onlineVcpus >> 2, count);
   }
 
+  /** vCPU thread: one vCPU more is online. */
+  vcpuCameOnline(): void {
+    Atomics.add(this.#words, CONTROL.onlineVcpus >> 2, 1);
+  }
+
   /** vCPU thread: one vCPU less is online. True when it was the last. */
   vcpuWentOffline(): boolean {
     return Atomics.sub(this.#words, CONTROL.onlineVcpus >> 2, 1) === 1;

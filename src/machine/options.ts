@@ -1,4 +1,5 @@
 /** Options of a VM, and what they may be. */
+import { VCPU_COUNT_MAX } from "../abi/layout.js";
 import { InvalidOptionError } from "./errors.js";
 
 const MIB = 1 << 20;
@@ -6,6 +7,8 @@ const MIB = 1 << 20;
 export const MEMORY_BYTES_MIN = 64 * MIB;
 export const MEMORY_BYTES_MAX = 3072 * MIB;
 export const MEMORY_BYTES_DEFAULT = 256 * MIB;
+/** Most virtual processors of a guest. */
+export const VCPUS_MAX = VCPU_COUNT_MAX;
 
 /** What a VM is made from. Everything has a default: `VirtualMachine.create()` boots the default guest. */
 export interface VirtualMachineOptions {
@@ -17,6 +20,8 @@ export interface VirtualMachineOptions {
   readonly append?: string;
   /** Size of guest memory, 64 MiB to 3 GiB; host memory is used only as the guest touches it. Default 256 MiB. */
   readonly memoryBytes?: number;
+  /** Virtual processors, each a thread; 1 to 8, default 1. */
+  readonly vcpus?: number;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -44,6 +49,10 @@ export function checkOptions(options: VirtualMachineOptions): void {
   const { memoryBytes = MEMORY_BYTES_DEFAULT, kernel, initrd } = options;
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < MEMORY_BYTES_MIN || memoryBytes > MEMORY_BYTES_MAX) {
     throw new InvalidOptionError(`memoryBytes must be between 64 MiB and 3 GiB, got ${memoryBytes}`);
+  }
+  const { vcpus = 1 } = options;
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VCPUS_MAX) {
+    throw new InvalidOptionError(`vcpus must be a whole number from 1 to ${VCPUS_MAX}, got ${vcpus}`);
   }
   for (const [name, value] of Object.entries({ kernel, initrd })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;

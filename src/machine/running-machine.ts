@@ -3,7 +3,7 @@
  * options; tells its owner what the threads post.
  */
 import { gfnOf, gpaOf } from "../abi/address.js";
-import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP } from "../abi/layout.js";
+import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { VcpuState } from "../cpu/index.js";
 import { VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
@@ -64,7 +64,7 @@ export class RunningMachine {
     this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount });
     const { memory } = this.#host;
     this.#control = new ControlBlock(memory);
-    this.#control.setOnlineVcpus(vcpuCount);
+    this.#control.setOnlineVcpus(1);
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
     this.#host.setVcpuTlbFlush(() => flushVcpuTlbs(this.#vcpus));
@@ -78,6 +78,7 @@ export class RunningMachine {
     });
     this.#domain.initialise(domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
     this.#vcpus[0]!.resetForPvh(image.entry, image.startInfoGpa);
+    for (const vcpu of this.#vcpus.slice(1)) vcpu.startup = STARTUP_WAITING;
     this.#deviceThread = this.#startDevices();
     this.#startVcpus(parts.module);
   }

@@ -1,5 +1,5 @@
 /** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
-import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
+import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT } from "../abi/layout.js";
 import { createCore, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
 import { createLinearMemory, type MachineCalls, runVcpu, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
@@ -33,9 +33,14 @@ function post(message: VcpuMessage): void {
   postToOwner(message);
 }
 
-/** Fixed interrupts reach every vCPU. There is one so far, so no other waits for INIT, a start-up or an NMI. */
+/** What IPIs do. NMIs are not delivered: Linux sends them only to print other CPUs' stacks, and gives up after a while. */
 function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
-  return { kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT), init: () => {}, startup: () => {}, nmi: () => {} };
+  return {
+    kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT),
+    init: (target) => vcpus[target]!.postRequest(REQUEST_INIT),
+    startup: (target, page) => vcpus[target]!.sendStartup(page),
+    nmi: () => {},
+  };
 }
 
 function run(start: VcpuThreadStart): VcpuOutcome {
@@ -61,6 +66,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
     faultIn: (gfn, write) => host.faultIn(gfn, write),
     nowNs,
     wentOffline: () => control.vcpuWentOffline(),
+    cameOnline: () => control.vcpuCameOnline(),
     paused: () => post({ type: "paused" }),
     debugByte: (byte) => debugPort.put(byte),
   };

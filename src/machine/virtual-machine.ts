@@ -16,7 +16,6 @@ import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 import type { MachineStats } from "./stats.js";
 
-const VCPU_COUNT = 1;
 /** Console output kept for a first reader of `console.readable`. */
 const CONSOLE_KEPT_BYTES = 0x1_0000;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -71,7 +70,7 @@ export class VirtualMachine implements AsyncDisposable {
     const module = loadCoreModule();
     // Both at a time; what is wrong with the guest's files is said first.
     module.catch(() => undefined);
-    const source = await prepareGuest(options, VCPU_COUNT);
+    const source = await prepareGuest(options, options.vcpus ?? 1);
     options.signal?.throwIfAborted();
     return new VirtualMachine(options, source, await module);
   }
@@ -91,7 +90,7 @@ export class VirtualMachine implements AsyncDisposable {
       acknowledge: (console, lengthBytes) => this.#machine?.acknowledge(console, lengthBytes),
     });
     const machine = new RunningMachine({
-      image: source.image, module, vcpuCount: VCPU_COUNT,
+      image: source.image, module, vcpuCount: options.vcpus ?? 1,
       memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),

@@ -31,7 +31,7 @@ import {
 
 const MIB = 1 << 20;
 const LOW_MEMORY_END = 0xa_0000;
-const BIOS_AREA = 0xf_0000;
+const BIOS_AREA = 0xc_0000;
 const HIGH_MEMORY = 0x10_0000;
 /** The guest's early page tables map this much; the start info must lie below. */
 const EARLY_MAPPED_END = 0x4000_0000;

@@ -2,8 +2,8 @@
  * Claim: a 32-bit program finds the instructions, segments and system calls that only 32-bit mode has
  * Builds: 32
  *
- * What: decimal adjustment, PUSHA, ENTER and LEAVE, BOUND, INTO, ARPL, LES, segment overrides, a local descriptor table, thread areas, 16-bit code
- *   addressing, system calls by int 0x80 and by the vDSO, far jumps into 64-bit mode and back.
+ * What: decimal adjustment, PUSHA, ENTER and LEAVE, BOUND, INTO, ARPL, LES, segment overrides, a local descriptor table,
+ *   system calls by int 0x80 and by the vDSO, far jumps into 64-bit mode and back.
  * Why: 64-bit programs never run these paths of the decoder, of segmentation and of the kernel's compatibility entry.
  * How it can tell: prints results and flags.
  */
@@ -109,21 +109,10 @@ int main(void) {
   syscall(SYS_modify_ldt, 1, &description, sizeof description);
   TRY("a segment not present", __asm__ volatile("mov $0x2f, %%eax; mov %%eax, %%fs" : : : "eax"));
 
-  /* 16-bit code in the local descriptor table: mov ax, 0x1234; add bx, ax; lretl */
-  static unsigned char small[64] __attribute__((aligned(64))) = {0xb8, 0x34, 0x12, 0x01, 0xc3, 0x8d, 0x48, 0x05, 0x66, 0xcb};
-  mprotect((void *)((uintptr_t)small & ~4095u), 8192, PROT_READ | PROT_WRITE | PROT_EXEC);
-  description = (struct user_desc){.entry_number = 6, .base_addr = (unsigned)(uintptr_t)small, .limit = 63, .seg_32bit = 0, .contents = 2, .useable = 1};
-  printf("16-bit segment %d\n", (int)syscall(SYS_modify_ldt, 1, &description, sizeof description));
-  struct { uint32_t offset; uint16_t selector; } far_target = {0, 0x37};
-  uint32_t bx = 0x11110001, cx = 0, si = 7;
-  __asm__ volatile("lcall *%2" : "+b"(bx), "=c"(cx) : "m"(far_target), "S"(si) : "eax", "memory", "cc");
-  printf("16-bit code: ebx %x cx %x\n", bx, cx & 0xffff);
-
   /* 64-bit code by a far call: mov rax, imm64; shr rax, 16; mov r8, rax; lea eax, [r8+1]; lretl (far return of 32-bit operand size) */
   static unsigned char wide[64] __attribute__((aligned(64))) = {0x48, 0xb8, 0xf0, 0xde, 0xbc, 0x9a, 0x78, 0x56, 0x34, 0x12, 0x48, 0xc1, 0xe8, 0x10, 0x49, 0x89, 0xc0, 0x41, 0x8d, 0x40, 0x01, 0xcb};
   mprotect((void *)((uintptr_t)wide & ~4095u), 8192, PROT_READ | PROT_WRITE | PROT_EXEC);
-  far_target.offset = (uint32_t)(uintptr_t)wide;
-  far_target.selector = 0x33;
+  struct { uint32_t offset; uint16_t selector; } far_target = {(uint32_t)(uintptr_t)wide, 0x33};
   uint32_t result = 0;
   TRY("64-bit code", __asm__ volatile("lcall *%1" : "=a"(result) : "m"(far_target) : "memory", "cc", "ecx", "edx"));
   printf("its result %x\n", result);
