@@ -1,18 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseArguments, parseMemory } from "./arguments.js";
+import { parseArguments, parseMemory, parseVcpus } from "./arguments.js";
 import { STATUS_TABLE } from "./exit-status.js";
 
 const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
 
 test("every option arrives", () => {
   assert.deepEqual(
-    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--exec", "true", "--timeout", "1.5", "--json", "--verbose"),
-    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, exec: "true", timeoutMs: 1500, json: true, verbose: true } });
-  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, json: false, verbose: false } });
+    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--exec", "true", "--timeout", "1.5", "--json", "--verbose"),
+    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, exec: "true", timeoutMs: 1500, json: true, verbose: true } });
+  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false } });
   assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
-    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, json: false, verbose: false },
+    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false },
   });
+});
+
+test("the number of vCPUs is a whole number from 1 to 8", () => {
+  assert.equal(parseVcpus("8"), 8);
+  for (const text of ["", "0", "9", "-1", "1.5", "two", "1e0"]) {
+    assert.throws(() => parseVcpus(text), { code: "ERR_USAGE" }, text);
+  }
 });
 
 test("sizes have K, M or G, and lie between 64M and 3G", () => {

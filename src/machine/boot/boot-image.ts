@@ -2,7 +2,7 @@
  * Where everything stands in guest-physical memory when the boot vCPU starts.
  *
  *   0          RAM (the guest's first free page becomes its shared_info)
- *   0xA0000    nothing; 0xF0000 to 0xFFFFF zero pages, where the guest looks for a BIOS
+ *   0xA0000    nothing; 0xC0000 to 0xFFFFF zero pages, where the guest looks for option ROMs and a BIOS
  *   0x100000   RAM
  *   0x1000000  kernel (where its program headers say)
  *              start info, memory map, command line         next page; below 1 GiB, writable
