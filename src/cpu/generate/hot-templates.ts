@@ -42,6 +42,12 @@ const readAt = (bits: number): string => `
   if (((va + ${bits / 8 - 1}) & PAGE_MASK) == load<u64>(e)) p = u32(va) + load<u32>(e + 24);
   else { ${MARK} p = hotLoad(va, ${bits / 8}); if (p == 0) ${BAIL} }`;
 
+/** As readAt, for 64 bits on the stack. */
+const popAt = `
+  const e = tlbEntry(tlb, va); let p: u32;
+  if (((va + 7) & PAGE_MASK) == load<u64>(e)) p = u32(va) + load<u32>(e + 24);
+  else { ${MARK} p = hotPop(va); if (p == 0) ${BAIL} }`;
+
 const readOperand = (bits: number, form: Form): string => `const va: u64 = ${address(form)}; ${readAt(bits)}`;
 
 /** Statements that leave in `p` the host address of `bits` at the operand, to be changed in place. */
@@ -242,8 +248,15 @@ const only64 = (text: string): Template => ({ swaps: false, baseForm: false, gen
 const push = (value: string, after: string): string => `
   const va: u64 = load<u64>(c + 32) - 8; const v: u64 = ${value}; const e = tlbEntry(tlb, va);
   if (((va + 7) & PAGE_MASK) == load<u64>(e + 8)) store<u64>(u32(va) + load<u32>(e + 24), v);
-  else { ${MARK} const s = hotStore(va, v, 8); if (s != 0) { if (s != BAIL_NEXT) ${BAIL} pushed = s; } }
+  else { ${MARK} const s = hotPush(va, v); if (s != 0) { if (s != BAIL_NEXT) ${BAIL} pushed = s; } }
   store<u64>(c + 32, va); ${after}`;
+
+/** STAC and CLAC: the TLB of the loop follows RFLAGS.AC. */
+const accessControl = (flags: string): Template => ({
+  swaps: false, baseForm: false,
+  generate: () => `if (load<u32>(c + L.VCPU_cpl) != 0) { ${MARK} raise(VECTOR_UD); ${BAIL.slice(1, -1)} }
+    store<u64>(c + L.VCPU_rflags, ${flags}); tlb = currentTlb(); ${NEXT}`,
+});
 
 const templates: Record<string, Template> = {
   mov,
@@ -280,6 +293,8 @@ const templates: Record<string, Template> = {
       return `${source} if (${condition(parameter)}) { ${setRegister(size, REG, `load<u${size}>(p)`)} } ${otherwise} ${NEXT}`;
     },
   },
+  stac: accessControl("load<u64>(c + L.VCPU_rflags) | FLAG_AC"),
+  clac: accessControl("load<u64>(c + L.VCPU_rflags) & ~FLAG_AC"),
   nop: { swaps: false, baseForm: false, generate: () => NEXT },
   jcc: {
     swaps: false, baseForm: false,
@@ -295,7 +310,7 @@ const templates: Record<string, Template> = {
     generate({ size, form }) {
       if (size !== 64) return undefined;
       const target = form === "r" ? `const target: u64 = load<u64>(${RM});` : `let target: u64 = 0; { ${readOperand(64, form)} target = load<u64>(p); }`;
-      return `${target} if (!isCanonical(target)) { ${MARK} raiseError(isCanonical(load<u64>(c + 32) - 8) ? VECTOR_GP : VECTOR_SS, 0); ${BAIL.slice(1, -1)} }
+      return `${target} if (!isCanonical(target)) { ${MARK} badCallTarget(load<u64>(c + 32) - 8); ${BAIL.slice(1, -1)} }
         let pushed: i32 = 0; ${push(`load<u64>(trace) + ${BEHIND}`, `
         if (pushed != 0) { store<u64>(c + L.VCPU_rip, target); setBail(BAIL_JUMP); ${MARK} op = bailOp; continue; }
         ${followCached}`)}`;
@@ -310,7 +325,7 @@ const templates: Record<string, Template> = {
         ${followCached}`;
     },
   },
-  ret: only64(`const va: u64 = load<u64>(c + 32); ${readAt(64)} const target = load<u64>(p);
+  ret: only64(`const va: u64 = load<u64>(c + 32); ${popAt} const target = load<u64>(p);
     if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
     store<u64>(c + 32, va + 8); ${followCached}`),
   push: {
@@ -328,10 +343,10 @@ const templates: Record<string, Template> = {
     generate({ size, form }) {
       if (size !== 64) return undefined;
       if (form === "r") {
-        return `const va: u64 = load<u64>(c + 32); ${readAt(64)} const v = load<u64>(p); store<u64>(c + 32, va + 8); store<u64>(${RM}, v); ${NEXT}`;
+        return `const va: u64 = load<u64>(c + 32); ${popAt} const v = load<u64>(p); store<u64>(c + 32, va + 8); store<u64>(${RM}, v); ${NEXT}`;
       }
       // The address of the destination counts RSP as already popped (SDM vol 2, POP).
-      return `let v: u64 = 0; const sp: u64 = load<u64>(c + 32); { const va = sp; ${readAt(64)} v = load<u64>(p); }
+      return `let v: u64 = 0; const sp: u64 = load<u64>(c + 32); { const va = sp; ${popAt} v = load<u64>(p); }
         store<u64>(c + 32, sp + 8); const va: u64 = ${address(form)}; store<u64>(c + 32, sp); ${writeAt(64, "v", "store<u64>(c + 32, sp + 8);")}`;
     },
   },

@@ -153,9 +153,9 @@ export function runLoopText(registry: HandlerRegistry): string {
   return `// Generated from the instruction table by src/cpu/generate. Do not edit.
 import * as L from "./layout";
 import { BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_EXIT, BAIL_EXIT_NEXT } from "../op";
-import { VECTOR_GP, VECTOR_SS, bail, codeChanged, raiseError, setBail, setCurrentTrace } from "../state";
-import { lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
-import { afterStore, hotCommit, hotLoad, hotModify, hotStore, isCanonical, tlbEntry } from "../memory";
+import { VECTOR_GP, VECTOR_UD, bail, codeChanged, raise, raiseError, setBail, setCurrentTrace } from "../state";
+import { FLAG_AC, lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
+import { afterStore, badCallTarget, currentTlb, hotCommit, hotLoad, hotModify, hotPop, hotPush, hotStore, isCanonical, tlbEntry } from "../memory";
 import { signedOverflow64 } from "../integer";
 import { pcCacheSlot } from "../code-cache";
 import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, dropPcCache, enterDispatch, leaveTrace, quickKey } from "../dispatch";
@@ -208,7 +208,7 @@ export function interpret(c: u32, budget: i32): i32 {
         if (op == 0) return dispatchExit;
         trace = dispatchTrace;
         const user = load<u32>(c + L.VCPU_cpl) == 3;
-        tlb = user ? c + L.VCPU_AREA_userTlb : c + L.VCPU_AREA_kernelTlb;
+        tlb = currentTlb();
         pcCache = user ? c + L.VCPU_AREA_userPcCache : c + L.VCPU_AREA_kernelPcCache;
         pcEpoch = user ? c + L.VCPU_userEpoch : c + L.VCPU_kernelEpoch;
         quick = dispatchQuick;

@@ -25,8 +25,10 @@ const CR4_DE: u64 = 0x8;
 const CR4_PSE: u64 = 0x10;
 const CR4_PAE: u64 = 0x20;
 const CR4_PGE: u64 = 0x80;
-/** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE. */
-const CR4_OFFERED: u64 = 0x1_0fff;
+const CR4_SMEP: u64 = 0x10_0000;
+const CR4_SMAP: u64 = 0x20_0000;
+/** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE SMEP SMAP. */
+const CR4_OFFERED: u64 = 0x31_0ffc;
 
 const EFER_LME: u64 = 0x100;
 /** Bits of CR3 that name a table in a 40-bit guest-physical space, and PWT and PCD. */
@@ -113,7 +115,8 @@ function writeCr4(value: u64): i32 {
   const before = load<u64>(cpu + L.VCPU_cr4);
   if ((value & ~CR4_OFFERED) != 0 || (isLong() && (value & CR4_PAE) == 0)) return raiseError(VECTOR_GP, 0);
   store<u64>(cpu + L.VCPU_cr4, value);
-  if (((value ^ before) & (CR4_PSE | CR4_PAE | CR4_PGE)) != 0) flushTlb();
+  if (((value ^ before) & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)) != 0) flushTlb();
+  updateAccessWatch();
   return BAIL_NEXT;
 }
 

@@ -119,7 +119,7 @@ export function keepResumeFlag(): void { repetitionUnfinished = debugActive(); }
 /** Whether a single-step trap follows the instruction that is executed. */
 export function singleStepArmed(): bool { return stepArmed; }
 
-/** The instruction entered a handler with TF clear: no single-step trap follows it. */
+/** The instruction did not happen, or entered a handler with TF clear: no single-step trap follows it. */
 export function cancelSingleStep(): void { stepArmed = false; }
 
 /** The instruction loaded SS: #DB is held back for one instruction. */

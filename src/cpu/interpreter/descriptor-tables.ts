@@ -83,6 +83,7 @@ function wordOperand(op: u32): u32 {
 
 /** 0F 01 /6. */
 export function lmsw(op: u32): i32 {
+  if (currentPrivilege() != 0) return raiseError(VECTOR_GP, 0);
   const pointer = wordOperand(op);
   return pointer ? loadMachineStatus(u64(load<u16>(pointer))) : bail;
 }

@@ -62,6 +62,7 @@ export function beginRun(budget: i32): void {
   reserve = 0;
   budgetAtEntry = budget;
   stepped = stepAwaited && load<u64>(cpu + L.VCPU_rip) == stepAwaitedRip && load<u32>(cpu + L.VCPU_exceptionVector) == NO_VECTOR;
+  if (!stepped) cancelSingleStep();
   stepAwaited = false;
   setCodeChanged(0);
   takePortAnswer();
@@ -213,7 +214,7 @@ function enterAlone(rip: u64): u32 {
   // A look-up slot that never matches: single-instruction traces stay out of the PC cache.
   const trace = findTrace(rip, cpu + L.VCPU_AREA_dispatchOps + 4 * OP_SIZE, 0);
   setSingleInstructionTraces(false);
-  if (trace == 0) { stepped = false; return fetchFailed(); }
+  if (trace == 0) { stepped = false; cancelSingleStep(); return fetchFailed(); }
   const op = enter(trace);
   comeBackSoon();
   return op;
@@ -262,7 +263,7 @@ export function leaveTrace(trace: u32, remaining: i32): u32 {
   }
   if (undone) {
     if (stepped && reason == BAIL_EXIT) awaitStep();
-    if (stepped && reason == BAIL_FAULT) cancelSingleStep();
+    else cancelSingleStep();
     stepped = false;
   } else updateAccessWatch();
   if (reason == BAIL_FAULT || reason == BAIL_TRAP) {

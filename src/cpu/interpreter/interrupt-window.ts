@@ -36,12 +36,13 @@ export function interruptDeliverable(): bool {
 
 /**
  * Answer of a complete instruction that wrote RFLAGS, given VCPU.rflags before it: BAIL_NEXT when the dispatcher has
- * to look at the new flags (an interrupt waits and IF opened, TF was set), else 0.
+ * to look at the new flags (an interrupt waits and IF opened, TF was set, AC changed), else 0.
  */
 export function afterFlagsChange(before: u64): i32 {
   const now = load<u64>(cpu + L.VCPU_rflags);
   const set = now & ~before;
-  if (((now ^ before) & FLAG_AC) != 0) updateAccessWatch();
+  // The loop takes the TLB for the new AC only on its way through the dispatcher.
+  if (((now ^ before) & FLAG_AC) != 0) { updateAccessWatch(); return BAIL_NEXT; }
   if ((set & FLAG_TF) != 0) return BAIL_NEXT;
   return (set & FLAG_IF) != 0 && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0 ? BAIL_NEXT : 0;
 }

@@ -163,6 +163,22 @@ export function popa(op: u32): i32 {
 }
 
 /**
+ * Frame pointer at `at` bytes of the outer frames, which begin at stack offset `offset` and were read to `pointer`. What the instruction has
+ * pushed already counts where both lie over each other.
+ */
+function outerFramePointer(pointer: u32, offset: u64, at: u32, size: u32): u64 {
+  const top = stackPointer();
+  const end = frameAddress() + frameLength();
+  let value: u64 = 0;
+  for (let i: u32 = 0; i < size; i++) {
+    const below = top - (offset + u64(at + i));
+    const byte = below != 0 && below <= u64(frameLength()) ? load<u8>(end - u32(below)) : load<u8>(pointer + at + i);
+    value |= u64(byte) << u64(i << 3);
+  }
+  return value;
+}
+
+/**
  * C8 iw, ib: the immediate holds the size in bits 15..0 and the nesting level in bits 23..16. Frame pointers of outer levels
  * are copied; at the end the new stack pointer must be writable.
  */
@@ -180,12 +196,16 @@ export function enter(op: u32): i32 {
     if (segmentedAddress(L.SEGMENT_SS, offset, count, false)) return bail;
     const pointer = readPointer(segmentLinear, count);
     if (!pointer) return bail;
-    for (let n = level - 1; n > 0; n--) addToFrame(loadSized(pointer + (n - 1) * size, size), size);
+    for (let n = level - 1; n > 0; n--) addToFrame(outerFramePointer(pointer, offset, (n - 1) * size, size), size);
   }
   if (level > 0) addToFrame(framePointer, size);
   const end = (stackPointer() - u64(frameLength()) - u64(allocated)) & stackMask();
+  const frame = (stackPointer() - u64(frameLength())) & stackMask();
+  if (segmentedAddress(L.SEGMENT_SS, frame, frameLength(), true)) return bail;
+  let probed = probeWrite(segmentLinear, frameLength());
+  if (probed) return probed;
   if (segmentedAddress(L.SEGMENT_SS, end, size, true)) return bail;
-  const probed = probeWrite(segmentLinear, size);
+  probed = probeWrite(segmentLinear, size);
   if (probed) return probed;
   const result = pushBytes(frameAddress(), frameLength());
   if (result) return result;

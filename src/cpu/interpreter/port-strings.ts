@@ -66,8 +66,8 @@ function batchOf(size: u32): u32 {
 function outString(op: u32, size: u32): i32 {
   setAddressSize(op);
   const repeats = isRepeated(op);
-  if (repeats && counter(RCX) == 0) return 0;
   if (checkPort(u32(gpr(RDX)) & 0xffff, size)) return bail;
+  if (repeats && counter(RCX) == 0) return 0;
   const segment = u32(load<u8>(op + OP_SEGMENT));
   if (readElement(segment, RSI, size)) return bail;
   let count: u32 = repeats ? batchOf(size) : 1;
@@ -93,9 +93,9 @@ function outString(op: u32, size: u32): i32 {
 function inString(op: u32, size: u32): i32 {
   setAddressSize(op);
   const repeats = isRepeated(op);
-  if (repeats && counter(RCX) == 0) return 0;
   const port = u32(gpr(RDX)) & 0xffff;
   if (checkPort(port, size)) return bail;
+  if (repeats && counter(RCX) == 0) return 0;
   const access = port | (size << 16);
   const answered = load<u32>(cpu + ANSWER_STATE) == STATE_ANSWERED && load<u32>(cpu + ANSWER_ACCESS) == access
     && load<u64>(cpu + ANSWER_RIP) == instructionRip(op);

@@ -58,7 +58,7 @@ export function lar(op: u32): i32 {
   const accepted = isQueryable(attributes, true) && isReachable(attributes);
   if (accepted) {
     const size = operandSize(op);
-    const rights = (descriptor >> 32) & 0x00f0_ff00;
+    const rights = (descriptor >> 32) & 0x00ff_ff00;
     storeRegister(regAddress(op), size, size == 2 ? rights & 0xff00 : rights);
   }
   setZero(accepted);
@@ -97,12 +97,15 @@ export function verw(op: u32): i32 {
 export function arpl(op: u32): i32 {
   if (!isProtected()) return raise(VECTOR_UD);
   const memory = (load<u8>(op + OP_BITS) & OP_BITS_MEMORY) != 0;
-  const pointer = memory ? modifyPointer(effectiveAddress(op), 2) : rmAddress(op);
+  // Memory is written only when the RPL changes.
+  let pointer = memory ? readPointer(effectiveAddress(op), 2) : rmAddress(op);
   if (!pointer) return bail;
   const selector = u32(load<u16>(pointer));
   const requested = u32(load<u16>(regAddress(op))) & 3;
   const raised = (selector & 3) < requested;
   if (raised) {
+    if (memory) pointer = modifyPointer(effectiveAddress(op), 2);
+    if (!pointer) return bail;
     store<u16>(pointer, u16((selector & ~3) | requested));
     const result = memory ? modifyCommit(pointer) : 0;
     if (result) return result;

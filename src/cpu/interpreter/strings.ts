@@ -275,17 +275,29 @@ const SCAS: u32 = 2;
   return kind == LODS ? loadElement(op, size) : kind == CMPS ? compareElements(op, size) : scanElement(op, size);
 }
 
+/** A repetition that is not over, or has faulted, shows the flags from before it. */
+function keepFlags(result: u64, extra: u64, aux: u64, answer: i32): i32 {
+  if (answer == 0) return 0;
+  store<u64>(cpu + L.VCPU_flagResult, result);
+  store<u64>(cpu + L.VCPU_flagExtra, extra);
+  store<u64>(cpu + L.VCPU_flagAux, aux);
+  return answer;
+}
+
 /** REPE goes on while ZF is set, REPNE while it is clear; LODS has no condition. */
 // @ts-ignore: decorator
 @inline function repeatElements(op: u32, size: u32, kind: u32): i32 {
   setAddressSize(op);
   if (!isRepeated(op)) return oneElement(op, size, kind);
   const whileZero = (load<u8>(op + OP_BITS) & OP_BITS_REPNE) == 0;
+  const result = load<u64>(cpu + L.VCPU_flagResult);
+  const extra = load<u64>(cpu + L.VCPU_flagExtra);
+  const aux = load<u64>(cpu + L.VCPU_flagAux);
   const most: u32 = debugActive() ? 1 : STEP_ELEMENTS;
   for (let n: u32 = 0; counter(RCX) != 0; n++) {
-    if (n == most) return again(op);
-    const result = oneElement(op, size, kind);
-    if (result) return result;
+    if (n == most) return keepFlags(result, extra, aux, again(op));
+    const failed = oneElement(op, size, kind);
+    if (failed) return keepFlags(result, extra, aux, failed);
     setCounter(RCX, counter(RCX) - 1);
     if (kind != LODS && zeroFlag(cpu) != whileZero) return 0;
   }

@@ -114,6 +114,8 @@ function flagRows(): InstructionRow[] {
     row("F5", "CMC", "cmc"),
     row("FC", "CLD", "cld"),
     row("FD", "STD", "std"),
+    row("0F 01 CA", "CLAC", "hot:clac", { ...system, feature: "SMAP" }),
+    row("0F 01 CB", "STAC", "hot:stac", { ...system, feature: "SMAP" }),
     row("FA", "CLI", "cli", system),
     row("FB", "STI", "sti", system),
   ];
