@@ -37,7 +37,7 @@ function dependenciesAreCurrent() {
 }
 
 function installDependencies() {
-  say("install: npm ci (once, some 100 MB)");
+  say("install: npm ci (once, some 140 MB)");
   const options = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
   // Under npm, its own program is known; otherwise the one on the PATH is taken.
   const npm = process.env.npm_execpath;
@@ -47,6 +47,6 @@ function installDependencies() {
     cwd: root, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8", shell: !isScript && process.platform === "win32",
   });
   if (result.status === 0) return;
-  const reason = result.error?.message ?? /^npm (?:error|ERR!) (?!code)(.+)$/m.exec(result.stderr)?.[1] ?? `status ${result.status}`;
+  const reason = result.error?.message ?? /^npm (?:error|ERR!) code (.+)$/m.exec(result.stderr)?.[1] ?? `status ${result.status}`;
   giveUp(`the dependencies could not be installed (${reason}): look at the network, then run npm ci and see what it says`);
 }

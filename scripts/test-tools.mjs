@@ -5,13 +5,14 @@
 import { spawnSync } from "node:child_process";
 import { say } from "./prepare.mjs";
 
-/** A trivial C program, for asking whether a compiler can make what the tests need. */
-const EMPTY_PROGRAM = "int main(void) { return 0; }\n";
+/** A trivial C program, for asking whether a compiler can make what the tests need; the header comes with another package. */
+const SMALL_PROGRAM = "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n";
 
 /** What tests use, how to see that it works, and the Debian packages that bring it. */
 const TOOLS = [
   { says: "a C compiler for static programs", packages: ["gcc", "libc6-dev"], works: () => compiles(["-static"]) },
   { says: "its 32-bit side", packages: ["gcc-multilib"], works: () => compiles(["-m32", "-static"]) },
+  { says: "a program that makes terminals", packages: ["bsdutils"], works: () => succeeds("script", ["--version"]) },
 ];
 
 /** The default guest comes as Debian packages by apt. */
@@ -22,7 +23,7 @@ function succeeds(command, args, options = {}) {
 }
 
 function compiles(options) {
-  return succeeds("gcc", [...options, "-x", "c", "-", "-o", "/dev/null"], { input: EMPTY_PROGRAM, stdio: ["pipe", "ignore", "ignore"] });
+  return succeeds("gcc", [...options, "-x", "c", "-", "-o", "/dev/null"], { input: SMALL_PROGRAM, stdio: ["pipe", "ignore", "ignore"] });
 }
 
 /** The command by which apt-get runs as root without a question; undefined = there is no such way. */

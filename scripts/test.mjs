@@ -32,6 +32,19 @@ function builtTests() {
   return filesBelow("dist", ".test.js").filter((file) => existsSync(join(root, "src", relative("dist", file).replace(/\.js$/, ".ts"))));
 }
 
+/** The test runner at work. */
+let running;
+
+/** Ends the test runner with all processes that its tests have started. */
+function endRunning() {
+  if (running === undefined) return;
+  try {
+    process.kill(-running.pid, "SIGKILL");
+  } catch {
+    // It ended by itself just now.
+  }
+}
+
 /** Runs one suite; true = every test passed. */
 async function runSuite({ name, concurrency, files }, deadlineMs) {
   const paths = files();
@@ -42,13 +55,16 @@ async function runSuite({ name, concurrency, files }, deadlineMs) {
   say(`\ntest: ${name}, ${paths.length} files`);
   const beganMs = Date.now();
   const options = ["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec"];
-  const child = spawn(process.execPath, [...options, ...paths], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  // A process group of its own: whoever ends the runner ends the tests' processes with it.
+  const child = spawn(process.execPath, [...options, ...paths], { cwd: root, detached: true, stdio: ["ignore", "inherit", "inherit"] });
+  running = child;
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    child.kill("SIGTERM");
+    endRunning();
   }, Math.max(0, deadlineMs - beganMs));
   const status = await new Promise((resolve) => child.once("close", resolve));
+  running = undefined;
   clearTimeout(timer);
   const verdict = isLate ? `not done within ${TOTAL_MINUTES_MAX} minutes of all suites` : status === 0 ? "passed" : "FAILED";
   say(`test: ${name}: ${verdict} in ${((Date.now() - beganMs) / 1000).toFixed(0)} s`);
@@ -62,6 +78,12 @@ const deadlineMs = Date.now() + TOTAL_MINUTES_MAX * 60_000;
 const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 prepare();
 if (suites.some(({ needsTools }) => needsTools)) provideTools();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.once(signal, () => {
+    endRunning();
+    process.exit(1);
+  });
+}
 const failed = [];
 for (const suite of suites) {
   if (!(await runSuite(suite, deadlineMs))) failed.push(suite.name);

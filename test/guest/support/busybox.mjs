@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fetchBusybox } from "../../../dist/platform/node/guest-image/index.js";
 
 const CASE_TIMEOUT_MS = 60_000;
@@ -10,8 +10,8 @@ const CASE_TIMEOUT_MS = 60_000;
 /** Whether the guest's busybox runs on this host. */
 export const canRunOnHost = process.platform === "linux" && process.arch === "x64";
 
-/** The same surroundings on both sides; the shell finds its applets by itself. */
-export const ENVIRONMENT = { PATH: "/bin", LC_ALL: "C", TZ: "UTC", HOME: "/", TERM: "dumb" };
+/** The same surroundings on both sides. PATH is not among them: it leads to the applets, wherever they are. */
+export const ENVIRONMENT = { LC_ALL: "C", TZ: "UTC", HOME: "/", TERM: "dumb" };
 
 /**
  * @param {string} preparation
@@ -25,6 +25,8 @@ export async function runCasesOnHost(preparation, cases) {
   try {
     copyFileSync(path, busybox);
     chmodSync(busybox, 0o755);
+    // For awk and xargs, which look for programs themselves; and the host's own tools must not be found.
+    spawnSync(busybox, ["--install", "-s", folder]);
     return new Map(cases.map(([name, script]) => [name, runCase(busybox, `${preparation}\n${script}`)]));
   } finally {
     rmSync(folder, { recursive: true });
@@ -36,7 +38,7 @@ function runCase(busybox, script) {
   const folder = mkdtempSync(join(tmpdir(), "unpinned-case-"));
   try {
     const { status, stdout, stderr } = spawnSync(busybox, ["sh", "-c", script], {
-      cwd: folder, env: ENVIRONMENT, encoding: "utf8", timeout: CASE_TIMEOUT_MS, stdio: ["ignore", "pipe", "pipe"],
+      cwd: folder, env: { ...ENVIRONMENT, PATH: dirname(busybox) }, encoding: "utf8", timeout: CASE_TIMEOUT_MS, stdio: ["ignore", "pipe", "pipe"],
     });
     return { exitCode: status ?? -1, stdout, stderr };
   } finally {
