@@ -304,10 +304,10 @@ export class VcpuState {
   resetForPvh(entry: number, startInfo: number): void {
     this.reset();
     for (let slot = 0; slot < SEGMENT_LDTR; slot++) {
-      this.#setSegment(slot, slot === SEGMENT_CS ? 8 : 16, slot === SEGMENT_CS ? CODE_32 : DATA_32, LIMIT_ALL);
+      this.setSegment(slot, slot === SEGMENT_CS ? 8 : 16, slot === SEGMENT_CS ? CODE_32 : DATA_32, LIMIT_ALL);
     }
-    this.#setSegment(SEGMENT_LDTR, 0, LDT, 0);
-    this.#setSegment(SEGMENT_TR, 0x18, TSS_32_BUSY, 0x67);
+    this.setSegment(SEGMENT_LDTR, 0, LDT, 0);
+    this.setSegment(SEGMENT_TR, 0x18, TSS_32_BUSY, 0x67);
     this.writeU32(VCPU.mode, MODE_32);
     this.rip = BigInt(entry);
     this.setGpr(RBX, BigInt(startInfo));
@@ -318,15 +318,16 @@ export class VcpuState {
     this.reset();
     this.#u64[VCPU.cr0 >> 3] = 0x6000_0010n;
     for (let slot = 0; slot < SEGMENT_LDTR; slot++) {
-      this.#setSegment(slot, slot === SEGMENT_CS ? page << 8 : 0, slot === SEGMENT_CS ? CODE_16 : DATA_16, 0xffff);
+      this.setSegment(slot, slot === SEGMENT_CS ? page << 8 : 0, slot === SEGMENT_CS ? CODE_16 : DATA_16, 0xffff);
     }
     this.writeU64(VCPU.segments + SEGMENT_CS * SEGMENT_SIZE + SEGMENT_BASE, BigInt(page) << 12n);
-    this.#setSegment(SEGMENT_LDTR, 0, LDT, 0xffff);
-    this.#setSegment(SEGMENT_TR, 0, TSS_32_BUSY, 0xffff);
+    this.setSegment(SEGMENT_LDTR, 0, LDT, 0xffff);
+    this.setSegment(SEGMENT_TR, 0, TSS_32_BUSY, 0xffff);
     this.writeU32(VCPU.mode, MODE_16);
   }
 
-  #setSegment(slot: number, selector: number, attributes: number, limit: number): void {
+  /** Loads segment slot `slot` (SEGMENT_*) with base 0. */
+  setSegment(slot: number, selector: number, attributes: number, limit: number): void {
     const address = VCPU.segments + slot * SEGMENT_SIZE;
     this.writeU32(address + SEGMENT_SELECTOR, selector);
     this.writeU32(address + SEGMENT_ATTRIBUTES, attributes);

@@ -46,6 +46,7 @@ export const CPU_FEATURES: readonly CpuFeature[] = [
   feature("sse4_1", BASIC, "ecx", 19),
   feature("sse4_2", BASIC, "ecx", 20),
   feature("x2apic", BASIC, "ecx", 21),
+  feature("movbe", BASIC, "ecx", 22),
   feature("popcnt", BASIC, "ecx", 23),
   feature("rdrand", BASIC, "ecx", 30),
   feature("hypervisor", BASIC, "ecx", 31),

@@ -39,9 +39,9 @@ test("everything of x86-64-v2 is offered", () => {
 
 test("what the processor does not have is not offered", () => {
   const absent: [string, number, 0 | 1 | 2 | 3, number][] = [
-    ["MONITOR", 1, 2, 3], ["FMA", 1, 2, 12], ["PCID", 1, 2, 17], ["MOVBE", 1, 2, 22], ["XSAVE", 1, 2, 26], ["OSXSAVE", 1, 2, 27],
+    ["MONITOR", 1, 2, 3], ["FMA", 1, 2, 12], ["PCID", 1, 2, 17], ["XSAVE", 1, 2, 26], ["OSXSAVE", 1, 2, 27],
     ["AVX", 1, 2, 28], ["DE", 1, 3, 2], ["MCE", 1, 3, 7], ["MTRR", 1, 3, 12], ["MCA", 1, 3, 14], ["PAT", 1, 3, 16], ["HTT", 1, 3, 28],
-    ["BMI1", 7, 1, 3], ["AVX2", 7, 1, 5], ["SMEP", 7, 1, 7], ["SMAP", 7, 1, 20], ["UMIP", 7, 2, 2],
+    ["BMI1", 7, 1, 3], ["AVX2", 7, 1, 5], ["UMIP", 7, 2, 2],
     ["SVM", 0x8000_0001, 2, 2], ["MMXEXT", 0x8000_0001, 3, 22], ["FFXSR", 0x8000_0001, 3, 25],
   ];
   for (const [name, leaf, register, position] of absent) assert.equal(bit(leaf, register, position), false, name);

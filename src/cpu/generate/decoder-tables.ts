@@ -6,7 +6,7 @@
  * ModRM.rm (8), 3 by REX.W (2), 4 by mode (other, 64-bit).
  */
 import {
-  immediateKind, memoryBytes, sizeRule, slotKinds, SIZE_BYTE, SIZE_FORCED64, SIZE_WORD, type ParsedRow,
+  immediateKind, memoryBytes, sizeRule, slotKinds, writesMemory, SIZE_BYTE, SIZE_FORCED64, SIZE_WORD, type ParsedRow,
 } from "./forms.js";
 
 export const ROW_LOCK = 1;
@@ -24,6 +24,8 @@ export const ROW_REGISTER_ONLY = 512;
 export const ROW_MANDATORY_66 = 1024;
 /** A Jcc: may be fused with the comparison before it. */
 export const ROW_CONDITIONAL = 2048;
+/** The memory operand is written. */
+export const ROW_WRITES = 4096;
 /** Bytes of one row's record. */
 export const ROW_RECORD_SIZE = 48;
 
@@ -127,6 +129,7 @@ export function rowRecord(parsed: ParsedRow, handlers: RowHandlers): Uint8Array 
   if (/^hot:(jcc|jmp$|call$)/.test(run)) bits |= ROW_JUMP;
   if (parsed.operands.some((operand) => operand.letter === "C" || operand.letter === "D") && parsed.operands.some((operand) => operand.letter === "R")) bits |= ROW_REGISTER_ONLY;
   if (run.startsWith("hot:jcc")) bits |= ROW_CONDITIONAL;
+  if (writesMemory(parsed)) bits |= ROW_WRITES;
   if (parsed.prefix === "66") bits |= ROW_MANDATORY_66;
   view.setUint16(28, bits, true);
   const slots = slotKinds(parsed);

@@ -202,3 +202,16 @@ export function memoryBytes(parsed: ParsedRow): number {
   const operand = parsed.operands.find((candidate) => "EMQWO".includes(candidate.letter) && candidate.letter.length === 1);
   return operand === undefined ? 0 : FIXED_BYTES[operand.size] ?? 0;
 }
+
+/** Mnemonics whose first operand may be memory, but is only read or named. */
+const READERS = new Set(
+  ("ARPL BT CALL CLFLUSH CMP DIV IDIV IMUL INVLPG JMP LDMXCSR LGDT LIDT LLDT LMSW LTR MUL NOP PREFETCH PREFETCHW PUSH TEST VERR VERW FXRSTOR "
+    + "FXRSTOR64").split(" "));
+const FLOATING_WRITERS = /^(FBSTP|FISTT?P?|FSTP?|FN?ST(CW|ENV|SW)|FN?SAVE|FXSAVE(64)?)$/;
+
+/** Whether the memory operand is written: the first operand is, but for the mnemonics above. */
+export function writesMemory({ mnemonic, operands }: ParsedRow): boolean {
+  const first = operands[0]?.letter ?? "";
+  if (!["E", "M", "W", "Q", "O"].includes(first) || READERS.has(mnemonic)) return false;
+  return !mnemonic.startsWith("F") || FLOATING_WRITERS.test(mnemonic);
+}

@@ -1,10 +1,12 @@
 /** Address micro-operations: forms of memory operands that one base + index + displacement cannot say. They leave a linear address in VCPU.temporaryAddress. */
 import * as L from "./generated/layout";
-import { OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_IMMEDIATE, OP_REG, OP_SEGMENT } from "./op";
+import { ADDRESS_WRITES, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_IMMEDIATE, OP_REG, OP_SEGMENT } from "./op";
 import { cpu, effectiveAddress, exitFor, raise, raiseError, segmentAddress, VECTOR_GP, VECTOR_SS, VECTOR_UD } from "./state";
 
+const TYPE_WRITABLE: u32 = 2;
 const TYPE_CODE: u32 = 8;
 const TYPE_EXPAND_DOWN: u32 = 4;
+const ATTRIBUTE_PRESENT: u32 = 0x80;
 const ATTRIBUTE_BIG: u32 = 0x4000;
 
 // @ts-ignore: decorator
@@ -41,6 +43,14 @@ export function addressAbsolute(op: u32): i32 {
   return leave(segment >= L.SEGMENT_FS ? offset + load<u64>(segmentAddress(segment) + L.SEGMENT_BASE) : offset);
 }
 
+/** Code is never written and may be closed to reads, data is always readable and may be closed to writes. */
+// @ts-ignore: decorator
+@inline function isTypeAllowed(op: u32, attributes: u32): bool {
+  const capable = (attributes & TYPE_WRITABLE) != 0;
+  const code = (attributes & TYPE_CODE) != 0;
+  return (load<u8>(op + OP_BITS) & ADDRESS_WRITES) != 0 ? capable && !code : capable || !code;
+}
+
 /** Checks `offset` against the segment (SDM vol 3 §5.3) and leaves the linear address. The reg slot holds the bytes of the access. */
 function leaveSegmented(op: u32, offset: u64): i32 {
   const segment = u32(load<u8>(op + OP_SEGMENT));
@@ -50,7 +60,7 @@ function leaveSegmented(op: u32, offset: u64): i32 {
   const last = offset + u64(load<u32>(op + OP_REG)) - 1;
   const protectedMode = (load<u64>(cpu + L.VCPU_cr0) & 1) != 0;
   const expandDown = protectedMode && (attributes & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN;
-  const unusable = protectedMode && (attributes & 0x80) == 0;
+  const unusable = protectedMode && ((attributes & ATTRIBUTE_PRESENT) == 0 || !isTypeAllowed(op, attributes));
   const top: u64 = (attributes & ATTRIBUTE_BIG) != 0 ? 0xffff_ffff : 0xffff;
   const outside = expandDown ? offset <= limit || last > top : last > limit;
   if (unusable || outside) return raiseError(segment == L.SEGMENT_SS ? VECTOR_SS : VECTOR_GP, 0);

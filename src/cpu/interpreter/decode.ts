@@ -9,7 +9,7 @@ import {
 } from "./generated/handlers";
 import { FUSION_HANDLERS, FUSION_INDEX, FUSIONS, MAPS, NODES, ROWS } from "./generated/tables";
 import {
-  OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_LOCK, OP_BITS_MEMORY, OP_BITS_REP, OP_BITS_REPNE, OP_DISPLACEMENT, OP_HANDLER, OP_IMMEDIATE, OP_INDEX,
+  ADDRESS_WRITES, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_LOCK, OP_BITS_MEMORY, OP_BITS_REP, OP_BITS_REPNE, OP_DISPLACEMENT, OP_HANDLER, OP_IMMEDIATE, OP_INDEX,
   OP_LENGTH, OP_REG, OP_RIP_OFFSET, OP_RM, OP_SCALE, OP_SEGMENT, OP_SIZE, TRACE_BYTES, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_RIP,
 } from "./op";
 import { cpu, gprAddress, segmentAddress } from "./state";
@@ -29,6 +29,7 @@ const ROW_JUMP: u32 = 256;
 const ROW_REGISTER_ONLY: u32 = 512;
 const ROW_MANDATORY_66: u32 = 1024;
 const ROW_CONDITIONAL: u32 = 2048;
+const ROW_WRITES: u32 = 4096;
 
 const KIND_GPR8: u32 = 1;
 const KIND_GPR: u32 = 2;
@@ -476,8 +477,9 @@ function relocateRipRelative(micro: u32, op: u32, trace: u32, length: u32): void
   store<i32>(holder + OP_DISPLACEMENT, load<i32>(holder + OP_DISPLACEMENT) + i32(u32(load<u16>(op + OP_RIP_OFFSET)) + length));
 }
 
-/** Gives the micro-operation the bytes of the access, for the segment's limit. */
+/** Gives the micro-operation the bytes of the access, for the segment's limit, and whether it writes, for its type. */
 function describeMicro(micro: u32, row: u32, size: u32): void {
   const bytes = u32(load<u16>(row + 34));
   store<u32>(micro + OP_REG, bytes != 0 ? bytes : 1 << size);
+  if ((u32(load<u16>(row + 28)) & ROW_WRITES) != 0) store<u8>(micro + OP_BITS, load<u8>(micro + OP_BITS) | ADDRESS_WRITES);
 }

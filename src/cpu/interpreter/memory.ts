@@ -437,6 +437,7 @@ function readSlow(va: u64, size: u32, view: u32): u32 {
     store<u32>(cpu + L.VCPU_mmioState, load<u32>(cpu + L.VCPU_mmioState) & ~1);
     return cpu + L.VCPU_AREA_bounce;
   }
+  if (!isCanonical(va + u64(size) - 1)) return notCanonical();
   const low = resolve(va, first, ACCESS_READ, view);
   if (low <= 1) return low == 0 ? 0 : unanswerable();
   const high = resolve(va + u64(first), size - first, ACCESS_READ, view);
@@ -502,6 +503,7 @@ function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
 
 /** Makes both halves of an access over a page end writable. Returns the host address of the upper one, 0 = failed; `pairLow` is the other. */
 function resolvePair(va: u64, first: u32, size: u32, view: u32): u32 {
+  if (!isCanonical(va + u64(size) - 1)) return notCanonical();
   pairLow = resolve(va, first, ACCESS_WRITE, view);
   if (pairLow == 0) return 0;
   const high = resolve(va + u64(first), size - first, ACCESS_WRITE, view);

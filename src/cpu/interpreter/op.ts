@@ -34,6 +34,9 @@ export const OP_BITS_REP: u32 = 0x20;
 export const OP_BITS_REPNE: u32 = 0x40;
 export const OP_BITS_MEMORY: u32 = 0x80;
 
+/** OP_BITS of an address micro-operation: the operand is written. */
+export const ADDRESS_WRITES: u32 = 0x10;
+
 /** Trace header, 32 bytes in front of its ops. */
 export const TRACE_RIP: u32 = 0;
 export const TRACE_GFN: u32 = 8;
