@@ -43,7 +43,7 @@ export async function profileBoot(context) {
  * @param {string} folder
  * @returns {ThreadProfile[]}
  */
-function readProfiles(folder) {
+export function readProfiles(folder) {
   return readdirSync(folder)
     .filter((file) => file.endsWith(".cpuprofile"))
     .map((file) => addUp(JSON.parse(readFileSync(join(folder, file), "utf8"))))

@@ -164,6 +164,19 @@ test("SMAP: the processor's own accesses stay shut out while AC is set", () => {
   assert.equal(state.readU64(VCPU.cr2) & ~0xfffn, BigInt(AT.gdt));
 });
 
+test("a jump that the kernel made does not lead user mode into the kernel's pages", () => {
+  const jump = listing(0x1_0000, "e9 fb 1f 00 00  jmp 0x12000");
+  start("kernel64", jump);
+  machine.write(0x1_2000, [0xf4]);
+  machine.map(0x1_2000, 0x1_2063n);
+  for (let round = 0; round < 2; round++) {
+    state.rip = BigInt(jump.origin);
+    assert.equal(machine.run().exit, "hlt");
+  }
+  machine.continueInUserMode(jump.origin);
+  assertFault(machine.run(), PF, 0x15, 0x1_2000);
+});
+
 test("STAC is invalid in user mode", () => {
   assertFault(runs("user64", programs.USER_STAC), UD, undefined, programs.USER_STAC.origin);
 });
@@ -209,6 +222,36 @@ test("breakpoints: execution faults once and goes on with RF, data traps over a 
   const behindStore = label(BREAKPOINTS, "shadowed") + 5;
   assert.deepEqual(recorded(4).map(({ rip, dr6 }) => [rip, dr6 & 0xf]), [[first, 1], [behindStore, 2], [behindStore + 2, 0], [0, 0]]);
   assert.equal(state.gpr(RDX), 3n);
+});
+
+test("an interrupt that waits is taken behind the instruction that follows STI", () => {
+  start("kernel64", programs.SHADOWED);
+  state.setPendingInterrupt(0x40);
+  const stop = machine.run();
+  assert.deepEqual([stop.vector, stop.rip, state.gpr(RDX)], [0x40, programs.SHADOWED.origin + 3, 1n]);
+  assert.equal(state.hasPendingInterrupt, false);
+});
+
+test("a data breakpoint that MOV SS hits is reported behind the next instruction, INT3's handler first", () => {
+  const load = listing(0x1_0000, "8e 17  mov ss, word ptr [rdi]\n  cc  int3\n  f4  hlt");
+  start("kernel64", load, { [RDI]: DATA });
+  machine.setU16(DATA, SELECTOR.data);
+  setDebug(0, BigInt(DATA));
+  setDebug(7, 0x400n | 1n | (3n << 16n) | (1n << 18n));
+  const stop = machine.run();
+  // The trap finds the processor at the first instruction of INT3's handler.
+  assertFault(stop, DB, undefined, AT.halts + 3 * 16);
+  assert.equal(state.readU64(VCPU.dr + 48) & 0xfn, 1n);
+});
+
+test("a fault in a repeated comparison leaves the registers at the element and the flags as they were before", () => {
+  start("user64", programs.REP_INTERRUPTED, { [RDI]: DATA + 0xffe, [RCX]: 8, [RAX]: 0xff });
+  machine.map(DATA + 0x1000, 0n);
+  machine.write(DATA + 0xffe, [1, 2]);
+  state.setArithmeticFlags(0x8d5n);
+  const stop = machine.run();
+  assertFault(stop, PF, 4, programs.REP_INTERRUPTED.origin);
+  assert.deepEqual([state.gpr(RCX), state.gpr(RDI), stop.rflags & 0x8d5], [6n, BigInt(DATA + 0x1000), 0x8d5]);
 });
 
 // ---------------------------------------------------------------------------------------------------- addresses

@@ -105,9 +105,13 @@ export class BareMachine {
   start(start: Start, program: Listing): void {
     this.#long = start === "kernel64" || start === "user64";
     this.write(AT.pml4, new Uint8Array(0x8000));
+    // A reset vCPU begins with epoch 0; the core's caches go on counting.
+    const epochs = [this.state.readU32(VCPU.userEpoch), this.state.readU32(VCPU.kernelEpoch)] as const;
+    this.state.reset();
+    this.state.writeU32(VCPU.userEpoch, epochs[0]);
+    this.state.writeU32(VCPU.kernelEpoch, epochs[1]);
     this.core.flushCode();
     this.core.flushTlb();
-    this.state.reset();
     this.#buildTables();
     this.#loadSystem(start);
     const user = start === "user64";
@@ -118,6 +122,13 @@ export class BareMachine {
     this.state.setGpr(4, user ? 0x2_0000n : BigInt(AT.stackTop));
     this.state.rip = BigInt(program.origin);
     this.load(program);
+  }
+
+  /** Goes on at `rip` in user mode, with everything else as it is. */
+  continueInUserMode(rip: number): void {
+    this.#loadSegments("user64", SELECTOR.userCode64, SELECTOR.userData);
+    this.state.writeU32(VCPU.cpl, 3);
+    this.state.rip = BigInt(rip);
   }
 
   #buildTables(): void {

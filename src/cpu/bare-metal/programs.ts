@@ -272,3 +272,15 @@ export const PAGED_PAE = listing(0x10000, `
   b8 00 10 03 00  mov eax, 0x31000
   ff e0           jmp eax
 `);
+
+export const SHADOWED = listing(0x10000, `
+  fb     sti
+  ff c2  inc edx
+  ff c2  inc edx
+  f4     hlt
+`);
+
+export const REP_INTERRUPTED = listing(0x10000, `
+  f2 ae  repne scasb
+  f4     hlt
+`);

@@ -216,6 +216,8 @@ const follow = (at: number, offset: string): string => `
     store<u64>(c + L.VCPU_rip, load<u64>(t)); op = dispatchOp; continue;
   }
   store<u64>(c + L.VCPU_rip, load<u64>(trace) + ${offset}); link = op + ${at}; op = dispatchOp; continue;`;
+/** Takes a conditional jump out of the middle of a trace: what the trace counted behind it was not executed. */
+const LEAVE = `remaining += load<i32>(op + 28); ${follow(24, "u64(load<i32>(op + 16))")}`;
 /**
  * As `follow`, for branches with one target: the link may leave the page, because it counts only while the PC cache key it was made
  * under (in the place of the second link) is still the present one.
@@ -299,7 +301,7 @@ const templates: Record<string, Template> = {
   jcc: {
     swaps: false, baseForm: false,
     generate: ({ size, parameter }) => size !== 64 ? undefined
-      : `if (${condition(parameter)}) { ${follow(24, "u64(load<i32>(op + 16))")} } else { ${follow(28, BEHIND)} }`,
+      : `if (${condition(parameter)}) { ${LEAVE} } ${NEXT}`,
   },
   jmp: only64(followFar("u64(load<i32>(op + 16))")),
   call: only64(`let pushed: i32 = 0; ${push(`load<u64>(trace) + ${BEHIND}`, `
@@ -386,7 +388,7 @@ export function fusedText(name: "cmp" | "test", size: number, form: Form, load: 
       : `${readOperand(size, form)} const a = load<${t}>(p); const b = load<${t}>(${REG});`;
   return `${operands} const r: ${t} = <${t}>(${result}); const v: ${t} = <${t}>(${vector}); ${setFlags(size, "r", vector === "0" ? "0" : "v")}
     op += 32;
-    if (${fusedCondition(name, size, code)}) { ${follow(24, "u64(load<i32>(op + 16))")} } else { ${follow(28, BEHIND)} }`;
+    if (${fusedCondition(name, size, code)}) { ${LEAVE} } ${NEXT}`;
 }
 
 /** The templates by the name that a row's `run` gives behind "hot:". */

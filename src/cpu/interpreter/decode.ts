@@ -46,6 +46,10 @@ const KIND_IMMEDIATE: u32 = 12;
 
 const INSTRUCTION_BYTES_MAX: u32 = 15;
 const TRACE_INSTRUCTIONS_MAX: u32 = 32;
+/** Conditional jumps in a trace at most; what is behind one that is often taken is decoded in vain. */
+const TRACE_JUMPS_MAX: u32 = 4;
+/** Stands in OP_SEGMENT of a conditional jump of 64-bit mode, which has no memory operand. */
+const SEGMENT_OF_JUMP: u8 = 0xff;
 
 /** Instructions in the next trace at most; 1 while single-stepping. */
 let instructionsMax: u32 = TRACE_INSTRUCTIONS_MAX;
@@ -80,6 +84,7 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
   let op = trace + TRACE_HEADER_SIZE;
   let count: u32 = 0;
   let bytes: u32 = 0;
+  let jumps: u32 = 0;
   while (count < instructionsMax) {
     const available: u32 = 4096 - pageOffset - bytes;
     if (i32(available) <= 0) break;
@@ -104,14 +109,26 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
     op = next;
     count++;
     bytes += decodedLength;
+    if (decodedJump && ++jumps == TRACE_JUMPS_MAX) break;
     if (decodedEnds) break;
   }
+  if (jumps != 0) countBehindJumps(trace, count);
   clearOp(op, bytes);
   store<u16>(op + OP_HANDLER, HANDLER_TRACE_END);
   store<i32>(op + OP_DISPLACEMENT, i32(bytes));
   store<u16>(trace + TRACE_INSTRUCTIONS, u16(count));
   store<u16>(trace + TRACE_BYTES, u16(bytes));
   return op + OP_SIZE;
+}
+
+/** Gives each conditional jump in `trace` the number of instructions behind it: what is not executed when it is taken. */
+function countBehindJumps(trace: u32, count: u32): void {
+  let behind = count;
+  for (let op = trace + TRACE_HEADER_SIZE; behind != 0; op += OP_SIZE) {
+    if (load<u8>(op + OP_LENGTH) == 0) continue;
+    behind--;
+    if (load<u8>(op + OP_SEGMENT) == SEGMENT_OF_JUMP) store<u32>(op + OP_IMMEDIATE + 4, behind);
+  }
 }
 
 /** Lets the comparison at `first` do the conditional jump at `second` too, where there is a handler for both. */
@@ -325,6 +342,7 @@ function decodeOne(trace: u32, op: u32, start: u32, ripOffset: u32, mode: u32): 
     store<u64>(op + OP_IMMEDIATE, 0);
     store<u8>(op + OP_SCALE, load<u8>(row + 36));
     decodedJump = (bits & ROW_CONDITIONAL) != 0;
+    if (decodedJump) store<u8>(op + OP_SEGMENT, SEGMENT_OF_JUMP);
   }
   if ((bits & ROW_SWAP) != 0 && !memoryOperand) {
     const rm = load<u32>(op + OP_RM);
@@ -334,7 +352,7 @@ function decodeOne(trace: u32, op: u32, start: u32, ripOffset: u32, mode: u32): 
   if (handler == 0) return finishInvalid(micro, start, ripOffset);
   store<u16>(op + OP_HANDLER, u16(handler));
   decodedLength = length;
-  decodedEnds = (bits & ROW_ENDS_TRACE) != 0;
+  decodedEnds = (bits & ROW_ENDS_TRACE) != 0 && !decodedJump;
   return op + OP_SIZE;
 }
 

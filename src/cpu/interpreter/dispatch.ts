@@ -25,6 +25,8 @@ const NO_GFN: u32 = 0xffff_ffff;
 const KEY_DEAD: u32 = 0xffff_ffff;
 /** PC cache keys: epoch above the mode. */
 const KEY_EPOCH_SHIFT: u32 = 2;
+/** Set in every epoch of the kernel, so that no link made at one privilege counts at the other. */
+const KERNEL_EPOCHS: u32 = 0x2000_0000;
 
 export let dispatchTrace: u32 = 0;
 export let dispatchRemaining: i32 = 0;
@@ -61,6 +63,7 @@ export function initialise(base: u32): void {
 export function beginRun(budget: i32): void {
   reserve = 0;
   budgetAtEntry = budget;
+  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) | KERNEL_EPOCHS);
   stepped = stepAwaited && load<u64>(cpu + L.VCPU_rip) == stepAwaitedRip && load<u32>(cpu + L.VCPU_exceptionVector) == NO_VECTOR;
   if (!stepped) cancelSingleStep();
   stepAwaited = false;

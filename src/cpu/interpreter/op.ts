@@ -7,7 +7,7 @@
  *   12  u32 index          address of the index register, or of VCPU.zero
  *   16  i32 displacement
  *   20  u8 scale (shift)   21  u8 segment (0..5)     22  u8 length of the instruction     23  u8 OP_* bits
- *   24  i64 immediate      (branches: two links to traces, u32 taken and u32 fall-through)
+ *   24  i64 immediate      (branches: u32 link to the target's trace; then the key it holds under, or of a Jcc the instructions behind it)
  *
  * A memory operand's linear address is always load(rm) + (load(index) << scale) + displacement. Where that does not
  * say it all (segment base, 16 or 32-bit addresses, limits) the decoder puts an address micro-operation in front, which leaves the
