@@ -1,71 +1,17 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { VCPU } from "../abi/layout.js";
-import { AT, BareMachine, SELECTOR, type Start, type Stop } from "./bare-metal/machine.js";
+import { assertFault, DATA, label, machine, RBP, RSP, runs, setControl4, setFlags, start, state, VECTOR } from "./bare-metal/harness.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
+import { AT, SELECTOR } from "./bare-metal/machine.js";
 import * as programs from "./bare-metal/programs.js";
-import { compileCore, RAX, RBX, RCX, RDI, RDX, RSI } from "./index.js";
+import { RAX, RBX, RCX, RDI, RDX, RSI } from "./index.js";
 
-const RSP = 4;
-const RBP = 5;
-const machine = new BareMachine(await compileCore(readFileSync(new URL("core.wasm", import.meta.url))));
-const { state } = machine;
-
-const DB = 1, UD = 6, SS = 12, GP = 13, PF = 14, AC = 17;
-const TRAP_FLAG = 0x100n, ALIGNMENT_FLAG = 0x4_0000n;
+const { UD, SS, GP, PF, AC } = VECTOR;
+const ALIGNMENT_FLAG = 0x4_0000n;
 const SMEP = 0x10_0000n, SMAP = 0x20_0000n;
 const NOT_CANONICAL = 0x8000_0000_0000n;
 const NX = 1n << 63n;
-const DATA = 0x2_0000;
-
-/** Starts `program` with the registers given by number. */
-function start(mode: Start, program: Listing, registers: Readonly<Record<number, bigint | number>> = {}): void {
-  machine.start(mode, program);
-  for (const [n, value] of Object.entries(registers)) state.setGpr(Number(n), BigInt(value));
-}
-
-function runs(mode: Start, program: Listing, registers?: Readonly<Record<number, bigint | number>>): Stop {
-  start(mode, program, registers);
-  return machine.run();
-}
-
-function setFlags(flags: bigint): void { state.writeU64(VCPU.rflags, 2n | flags); }
-function setControl4(bits: bigint): void { state.writeU64(VCPU.cr4, state.readU64(VCPU.cr4) | bits); }
-function setDebug(n: number, value: bigint): void { state.writeU64(VCPU.dr + 8 * n, value); }
-
-/** Fails unless the program stopped by `vector`, with RIP at `rip`. */
-function assertFault(stop: Stop, vector: number, errorCode: number | undefined, rip?: number): void {
-  assert.deepEqual({ exit: stop.exit, vector: stop.vector, errorCode: stop.errorCode }, { exit: "vector", vector, errorCode });
-  if (rip !== undefined) assert.equal(stop.rip.toString(16), rip.toString(16));
-}
-
-function label(program: Listing, name: string): number {
-  const address = program.labels[name];
-  assert.ok(address !== undefined, name);
-  return address;
-}
-
-/** Completes an instruction that the core hands over, as the run loop does. */
-function complete(exit: string): boolean {
-  if (!["cpuid", "rdmsr", "wrmsr", "io", "rdrand"].includes(exit)) return false;
-  state.skipInstruction();
-  return true;
-}
-
-/** What RECORD notes of each #DB: RIP, DR6 and the flags that were saved. */
-function recorded(count: number): { rip: number; dr6: number; rflags: number }[] {
-  return Array.from({ length: count }, (_, i) => ({
-    rip: machine.u32(0x3_0000 + 24 * i), dr6: machine.u32(0x3_0008 + 24 * i), rflags: machine.u32(0x3_0010 + 24 * i),
-  }));
-}
-
-function recordTraps(): void {
-  machine.load(programs.RECORD);
-  machine.setGate(DB, programs.RECORD.origin);
-  machine.write(0x3_0000, new Uint8Array(0x1000));
-  state.setGpr(RBX, 0x3_0000n);
-}
 
 // ---------------------------------------------------------------------------------------------------- modes
 
@@ -181,79 +127,6 @@ test("STAC is invalid in user mode", () => {
   assertFault(runs("user64", programs.USER_STAC), UD, undefined, programs.USER_STAC.origin);
 });
 
-// ---------------------------------------------------------------------------------------------------- debugging
-
-test("a single-step trap follows every instruction, also those that the hypervisor completes and HLT", () => {
-  start("kernel64", programs.STEPS, { [RSI]: DATA, [RDX]: 0x80 });
-  recordTraps();
-  setFlags(TRAP_FLAG);
-  const stop = machine.run(complete);
-  assert.equal(stop.exit, "hlt");
-  const at = (offset: number): number => programs.STEPS.origin + offset;
-  // REP LODSB traps behind each of its two elements; MOV SS holds its trap back for the NOP's.
-  const expected = [2, 7, 9, 11, 13, 14, 17, 21, 26, 26, 28, 31, 34, 35, 36, 37, 44, 45].map(at);
-  assert.deepEqual(recorded(expected.length).map(({ rip }) => rip), expected);
-  assert.ok(recorded(expected.length).every(({ dr6 }) => (dr6 & 0x400f) === 0x4000));
-  assert.equal(recorded(expected.length + 1).at(-1)?.rip, 0);
-});
-
-test("REP under single step traps behind each element, with RF set while elements remain", () => {
-  start("kernel64", programs.REPEATED, { [RSI]: DATA, [RDI]: DATA + 0x100, [RCX]: 3 });
-  recordTraps();
-  setFlags(TRAP_FLAG);
-  machine.write(DATA, [5, 6, 7]);
-  assert.equal(machine.run().exit, "hlt");
-  const first = programs.REPEATED.origin;
-  assert.deepEqual(recorded(4).map(({ rip, rflags }) => [rip, rflags & 0x1_0000]), [[first, 0x1_0000], [first, 0x1_0000], [first + 2, 0], [first + 3, 0]]);
-  assert.deepEqual(machine.read(DATA + 0x100, 3), [5, 6, 7]);
-});
-
-test("breakpoints: execution faults once and goes on with RF, data traps over a page end, MOV SS hides them, INT1 sets no bit", () => {
-  const { BREAKPOINTS } = programs;
-  start("kernel64", BREAKPOINTS, { [RDI]: DATA + 0xffc });
-  recordTraps();
-  setDebug(0, BigInt(label(BREAKPOINTS, "bp")));
-  setDebug(1, BigInt(DATA + 0x1003));
-  setDebug(2, BigInt(label(BREAKPOINTS, "shadowed")));
-  setDebug(7, 0x400n | 0x2an | (1n << 20n));
-  setDebug(7, 0x400n | 0x15n | (1n << 20n));
-  assert.equal(machine.run().exit, "hlt");
-  const first = label(BREAKPOINTS, "bp");
-  const behindStore = label(BREAKPOINTS, "shadowed") + 5;
-  assert.deepEqual(recorded(4).map(({ rip, dr6 }) => [rip, dr6 & 0xf]), [[first, 1], [behindStore, 2], [behindStore + 2, 0], [0, 0]]);
-  assert.equal(state.gpr(RDX), 3n);
-});
-
-test("an interrupt that waits is taken behind the instruction that follows STI", () => {
-  start("kernel64", programs.SHADOWED);
-  state.setPendingInterrupt(0x40);
-  const stop = machine.run();
-  assert.deepEqual([stop.vector, stop.rip, state.gpr(RDX)], [0x40, programs.SHADOWED.origin + 3, 1n]);
-  assert.equal(state.hasPendingInterrupt, false);
-});
-
-test("a data breakpoint that MOV SS hits is reported behind the next instruction, INT3's handler first", () => {
-  const load = listing(0x1_0000, "8e 17  mov ss, word ptr [rdi]\n  cc  int3\n  f4  hlt");
-  start("kernel64", load, { [RDI]: DATA });
-  machine.setU16(DATA, SELECTOR.data);
-  setDebug(0, BigInt(DATA));
-  setDebug(7, 0x400n | 1n | (3n << 16n) | (1n << 18n));
-  const stop = machine.run();
-  // The trap finds the processor at the first instruction of INT3's handler.
-  assertFault(stop, DB, undefined, AT.halts + 3 * 16);
-  assert.equal(state.readU64(VCPU.dr + 48) & 0xfn, 1n);
-});
-
-test("a fault in a repeated comparison leaves the registers at the element and the flags as they were before", () => {
-  start("user64", programs.REP_INTERRUPTED, { [RDI]: DATA + 0xffe, [RCX]: 8, [RAX]: 0xff });
-  machine.map(DATA + 0x1000, 0n);
-  machine.write(DATA + 0xffe, [1, 2]);
-  state.setArithmeticFlags(0x8d5n);
-  const stop = machine.run();
-  assertFault(stop, PF, 4, programs.REP_INTERRUPTED.origin);
-  assert.deepEqual([state.gpr(RCX), state.gpr(RDI), stop.rflags & 0x8d5], [6n, BigInt(DATA + 0x1000), 0x8d5]);
-});
-
 // ---------------------------------------------------------------------------------------------------- addresses
 
 test("alignment is checked in user mode with AM and AC, and not in the kernel", () => {
@@ -319,7 +192,10 @@ test("LOCK is invalid without a memory destination that is read and written", ()
   const invalid = ["f0 8b 07", "f0 01 c8", "f0 39 07", "f0 89 07", "f0 0f a3 07", "f0 85 07", "f0 90", "f0 c7 07 00 00 00 00"];
   for (const bytes of invalid) assertFault(runs("user64", listing(0x1_0000, `${bytes}  locked`), { [RDI]: DATA }), UD, undefined, 0x1_0000);
   const valid = ["f0 01 07", "f0 0f b1 07", "f0 0f c7 0f", "f0 ff 07", "f0 87 07", "f0 0f ab 07"];
-  for (const bytes of valid) assert.equal(runs("kernel64", listing(0x1_0000, `${bytes}  locked\n  f4  hlt`), { [RDI]: DATA }).rip, 0x1_0001 + bytes.split(" ").length);
+  for (const bytes of valid) {
+    const program = listing(0x1_0000, `${bytes}  locked\n  f4  hlt`);
+    assert.equal(runs("kernel64", program, { [RDI]: DATA }).rip, program.origin + program.bytes.length);
+  }
 });
 
 test("an instruction may have 15 bytes and no more", () => {
@@ -357,6 +233,31 @@ test("a program sees its own writes to the next instruction, behind a page end, 
   machine.map(DATA, BigInt(programs.PATCH_ALIAS.origin) | 0x67n);
   machine.run();
   assert.equal(state.gpr(RAX), 9n);
+});
+
+test("code written by string instructions, pushes and locked instructions is executed as it then stands", () => {
+  assert.equal(runs("kernel64", programs.PATCH_BY_STRING, { [RAX]: 9 }).exit, "hlt");
+  assert.equal(state.gpr(RBX), 9n);
+  const patched = label(programs.PATCH_BY_PUSH, "patched");
+  // mov bl, 5; hlt; then NOPs.
+  assert.equal(runs("kernel64", programs.PATCH_BY_PUSH, { [RAX]: 0x9090_9090_90f4_05b3n, [RSP]: patched + 8 }).exit, "hlt");
+  assert.equal(state.gpr(RBX), 5n);
+  assert.equal(runs("kernel64", programs.PATCH_BY_EXCHANGE, { [RAX]: 8 }).exit, "hlt");
+  assert.deepEqual([state.gpr(RBX), state.gpr(RCX), state.gpr(RAX)], [8n, 7n, 1n]);
+});
+
+test("calls and pushes work on a stack among the code that executes them", () => {
+  start("kernel64", programs.STACK_IN_CODE, { [RSP]: 0x1_0038 });
+  assert.equal(machine.run().exit, "hlt");
+  assert.deepEqual([RBX, RCX, RDX, RSI, RSP].map((n) => state.gpr(n)), [3n, 4n, 0x1234n, 4n, 0x1_0038n]);
+});
+
+test("code on a page that the hypervisor took away is fetched again once it is back, also the second half of an instruction", () => {
+  const split = listing(0x1_0ffe, "b8 11 22 33 44  mov eax, 0x44332211\n  f4  hlt");
+  start("kernel64", split);
+  machine.setHostPage(0x11, false);
+  const stop = machine.run((exit) => exit === "nested-page-fault" && (machine.setHostPage(state.exitGfn, true), true));
+  assert.deepEqual([stop.exit, state.gpr(RAX)], ["hlt", 0x4433_2211n]);
 });
 
 test("an instruction over a page end is decoded again when its second page changes", () => {

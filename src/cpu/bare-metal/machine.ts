@@ -6,8 +6,8 @@
  *   0x1_0000 to 0x3_ffff for the program; every linear address below 2 MiB is mapped to itself, for user mode too
  */
 import {
-  EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, MODE_16, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES,
-  SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU,
+  EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, MODE_16, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_CS, SEGMENT_DS,
+  SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU,
 } from "../../abi/layout.js";
 import { createCore, type Core } from "../core.raw.js";
 import { VcpuState } from "../vcpu-state.raw.js";
@@ -15,12 +15,16 @@ import type { Listing } from "./listing.js";
 
 const NPT_LEAF = FRAMES_BASE;
 const GUEST = FRAMES_BASE + 0x1000;
-export const MEMORY_BYTES = 0x4_0000;
+const MEMORY_BYTES = 0x4_0000;
 const PAGE = 0x1000;
 /** Guest-physical and linear addresses of what the machine sets up. */
-export const AT = { pml4: 0x1000, pdpt: 0x2000, directory: 0x3000, pages: 0x4000, idt: 0x5000, gdt: 0x6000, tss: 0x6800, halts: 0x7000, stackTop: 0x9000 } as const;
+export const AT = {
+  pml4: 0x1000, pdpt: 0x2000, directory: 0x3000, pages: 0x4000, idt: 0x5000, gdt: 0x6000, tss: 0x6800, halts: 0x7000, stackTop: 0x9000,
+} as const;
 /** Selectors of the GDT. */
-export const SELECTOR = { code64: 0x08, data: 0x10, code32: 0x18, userData: 0x23, userCode64: 0x2b, userCode32: 0x33, tss: 0x40, free: 0x50 } as const;
+export const SELECTOR = {
+  code64: 0x08, data: 0x10, code32: 0x18, userData: 0x23, userCode64: 0x2b, userCode32: 0x33, tss: 0x40, free: 0x50,
+} as const;
 const HALT_STRIDE = 16;
 const BUDGET = 10_000;
 const TURNS_MAX = 100;
@@ -32,7 +36,8 @@ export type Start = "kernel64" | "user64" | "protected32" | "real";
 
 /** Attributes (descriptor bits 40..55) by selector, and those of the segment registers they come from. */
 const ATTRIBUTES: Readonly<Record<number, number>> = {
-  [SELECTOR.code64]: 0xa09b, [SELECTOR.data]: 0xc093, [SELECTOR.code32]: 0xc09b, [SELECTOR.userData]: 0xc0f3, [SELECTOR.userCode64]: 0xa0fb, [SELECTOR.userCode32]: 0xc0fb,
+  [SELECTOR.code64]: 0xa09b, [SELECTOR.data]: 0xc093, [SELECTOR.code32]: 0xc09b,
+  [SELECTOR.userData]: 0xc0f3, [SELECTOR.userCode64]: 0xa0fb, [SELECTOR.userCode32]: 0xc0fb,
 };
 const TSS_BUSY = 0x8b;
 
@@ -49,6 +54,7 @@ export interface Stop {
 /** Called on an exit; true = it has been dealt with, go on. */
 export type OnExit = (exit: string, state: VcpuState) => boolean;
 
+/** The core, its vCPU's state and the guest's memory. */
 export class BareMachine {
   readonly state: VcpuState;
   readonly core: Core;
@@ -87,7 +93,8 @@ export class BareMachine {
   setDescriptor(selector: number, attributes: number, base = 0, limit = 0xf_ffff): void {
     const at = AT.gdt + (selector & ~7);
     this.setU32(at, (limit & 0xffff) | ((base & 0xffff) << 16));
-    this.setU32(at + 4, ((base >>> 16) & 0xff) | ((attributes & 0xff) << 8) | (limit & 0xf_0000) | ((attributes & 0xf000) << 8) | (base & 0xff00_0000));
+    const high = ((attributes & 0xff) << 8) | ((attributes & 0xf000) << 8) | (limit & 0xf_0000);
+    this.setU32(at + 4, high | ((base >>> 16) & 0xff) | (base & 0xff00_0000));
   }
 
   /** Points the gate of `vector` at `handler`. */
@@ -168,7 +175,8 @@ export class BareMachine {
     const { state } = this;
     for (const slot of [SEGMENT_CS, SEGMENT_SS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS]) {
       const selector = start === "real" ? 0 : slot === SEGMENT_CS ? code : data;
-      state.setSegment(slot, selector, start === "real" ? (slot === SEGMENT_CS ? 0x9b : 0x93) : ATTRIBUTES[selector]!, start === "real" ? 0xffff : 0xffff_ffff);
+      const attributes = start === "real" ? (slot === SEGMENT_CS ? 0x9b : 0x93) : ATTRIBUTES[selector]!;
+      state.setSegment(slot, selector, attributes, start === "real" ? 0xffff : 0xffff_ffff);
     }
     state.setSegment(SEGMENT_LDTR, 0, 0x82, 0);
     state.setSegment(SEGMENT_TR, SELECTOR.tss, TSS_BUSY, 0xe7);

@@ -1,4 +1,4 @@
-/** The programs of bare-metal.test.ts. The bytes are what GNU as makes of the source beside them. */
+/** The programs of the bare-metal tests. The bytes are what GNU as makes of the source beside them. */
 import { listing } from "./listing.js";
 
 export const TRAMPOLINE = listing(0xb000, `
@@ -283,4 +283,39 @@ export const SHADOWED = listing(0x10000, `
 export const REP_INTERRUPTED = listing(0x10000, `
   f2 ae  repne scasb
   f4     hlt
+`);
+
+export const PATCH_BY_STRING = listing(0x10000, `
+  bf 0d 00 01 00  mov edi, offset patched+1
+  b9 01 00 00 00  mov ecx, 1
+  f3 aa           rep stosb
+  b3 01           patched: mov bl, 1
+  f4              hlt
+`);
+
+export const PATCH_BY_PUSH = listing(0x10000, `
+  50                 push rax
+  b3 01              patched: mov bl, 1
+  f4                 hlt
+  90 90 90 90 90 90  .byte 0x90, 0x90, 0x90, 0x90, 0x90, 0x90
+`);
+
+export const PATCH_BY_EXCHANGE = listing(0x10000, `
+  86 04 25 08 00 01 00        xchg [patched+1], al
+  b3 01                       patched: mov bl, 1
+  f0 80 0c 25 13 00 01 00 06  lock or byte ptr [second+1], 6
+  b1 01                       second: mov cl, 1
+  f4                          hlt
+`);
+
+export const STACK_IN_CODE = listing(0x10000, `
+  e8 03 00 00 00  call f
+  b3 03           mov bl, 3
+  f4              hlt
+  b1 04           f: mov cl, 4
+  51              push rcx
+  68 34 12 00 00  push 0x1234
+  5a              pop rdx
+  5e              pop rsi
+  c3              ret
 `);
