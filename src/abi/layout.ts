@@ -89,8 +89,16 @@ export const VCPU_AREA = {
   /** Indices of TLB entries to clear at the next flush, TLB_LIST_MAX u32 each: user TLB; non-global ones of the kernel TLB. */
   userTlbList: 0x4000,
   kernelTlbList: 0x6000,
+  /** A bit per GiB of addresses (hashed to 10 bits) that the TLB maps in parts from pages larger than 2 MiB. */
+  hugePages: 0x9000,
   /** Static ops of the dispatcher. */
   dispatchOps: 0x8000,
+  /** A bit per page number (hashed to 16 bits) that has entries in a PC cache. */
+  pcCachePages: 0xa000,
+  pcCachePagesEnd: 0xc000,
+  /** A bit per 2 MiB of addresses (hashed to 16 bits) that the TLB maps in parts from a 2 MiB page. */
+  largePages: 0xc000,
+  largePagesEnd: 0xe000,
   userTlb: 0x2_0000,
   kernelTlb: 0x4_0000,
   userPcCache: 0x8_0000,

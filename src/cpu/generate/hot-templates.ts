@@ -393,5 +393,7 @@ export function fusedText(name: "cmp" | "test", size: number, form: Form, load: 
 
 /** The templates by the name that a row's `run` gives behind "hot:". */
 export const HOT_TEMPLATES: Readonly<Record<string, Template>> = templates;
+/** Text of a dropped trace's op: on to the trace that took its place. */
+export const DEAD_TRACE = followFar("0");
 /** Text of the trace end: goes on at the next instruction's trace. */
 export const TRACE_END = follow(24, "u64(load<i32>(op + 16))");

@@ -1,5 +1,5 @@
 /** Assembles generated/run.ts: the dispatch loop with the hot handlers inlined, and the switch over the function handlers. */
-import { FUSED_CONDITIONS, fusedText, HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
+import { DEAD_TRACE, FUSED_CONDITIONS, fusedText, HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
 import { rowSizes, type RowHandlers } from "./decoder-tables.js";
 import type { ParsedRow } from "./forms.js";
 
@@ -152,7 +152,7 @@ export function handlersOf(parsed: ParsedRow, registry: HandlerRegistry): RowHan
 export function runLoopText(registry: HandlerRegistry): string {
   return `// Generated from the instruction table by src/cpu/generate. Do not edit.
 import * as L from "./layout";
-import { BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_EXIT, BAIL_EXIT_NEXT } from "../op";
+import { BAIL_JUMP, BAIL_NEXT, TRACE_SECOND_GFN } from "../op";
 import { VECTOR_GP, VECTOR_UD, bail, codeChanged, raise, raiseError, setBail, setCurrentTrace } from "../state";
 import { FLAG_AC, lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
 import { afterStore, badCallTarget, currentTlb, hotCommit, hotLoad, hotModify, hotPop, hotPush, hotStore, isCanonical, tlbEntry } from "../memory";
@@ -161,6 +161,7 @@ import { pcCacheSlot } from "../code-cache";
 import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, dropPcCache, enterDispatch, leaveTrace, quickKey } from "../dispatch";
 ${registry.functionImports}
 
+const NO_GFN: u32 = 0xffff_ffff;
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const SIGN_BIT: u64 = 1 << 63;
 /** Marks a link that may leave its page (links are at multiples of 4). */
@@ -202,8 +203,8 @@ export function interpret(c: u32, budget: i32): i32 {
             if (left >= 0) { link = 0; remaining = left; trace = t; op = t + 32; continue; }
           }
         }
+        const flushes = load<u64>(c + L.VCPU_counterArenaFlushes);
         op = enterDispatch(remaining, (link & LINK_FAR) != 0 ? 0 : link, trace);
-        link = 0;
         remaining = dispatchRemaining;
         if (op == 0) return dispatchExit;
         trace = dispatchTrace;
@@ -212,6 +213,14 @@ export function interpret(c: u32, budget: i32): i32 {
         pcCache = user ? c + L.VCPU_AREA_userPcCache : c + L.VCPU_AREA_kernelPcCache;
         pcEpoch = user ? c + L.VCPU_userEpoch : c + L.VCPU_kernelEpoch;
         quick = dispatchQuick;
+        // A far link is made here too, if the trace is the one that was asked for (no interrupt came first), lies in one page, and the
+        // branch still stands.
+        if ((link & LINK_FAR) != 0 && quick && load<u64>(trace) == rip && load<u32>(trace + TRACE_SECOND_GFN) == NO_GFN
+          && load<u64>(c + L.VCPU_counterArenaFlushes) == flushes) {
+          store<u32>(link & ~LINK_FAR, trace);
+          store<u32>((link & ~LINK_FAR) + 4, quickKey(load<u32>(pcEpoch)));
+        }
+        link = 0;
         continue;
       }
       case 1: { // BAIL
@@ -222,12 +231,10 @@ export function interpret(c: u32, budget: i32): i32 {
         if (op == 0) return dispatchExit;
         continue;
       }
-      case 2: { // DEAD: the trace was dropped; drop it from the PC cache too and look again
-        store<u64>(c + L.VCPU_rip, load<u64>(trace));
+      case 2: { // DEAD: the trace was dropped; branches of other pages that lead here are sent on
         remaining += i32(load<u16>(trace + 20));
-        dropPcCache(load<u64>(trace));
-        op = dispatchOp;
-        continue;
+        if (load<u32>(op + 24) == 0) dropPcCache(load<u64>(trace));
+        ${DEAD_TRACE}
       }
       case 3: { // TRACE_END
         ${TRACE_END}

@@ -10,7 +10,7 @@
 import * as L from "./generated/layout";
 import { HANDLER_DEAD } from "./generated/handlers";
 import {
-  OP_HANDLER, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
+  OP_HANDLER, OP_IMMEDIATE, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
 import { cpu } from "./state";
 import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
@@ -46,6 +46,18 @@ export function resetCodeCache(): void {
 // @ts-ignore: decorator
 @inline export function pcCacheSlot(base: u32, rip: u64): u32 {
   return base + ((u32(rip) ^ u32(rip >> 14)) & (L.PC_CACHE_ENTRIES - 1)) * L.PC_CACHE_ENTRY_SIZE;
+}
+
+// @ts-ignore: decorator
+@inline function pcCachePage(va: u64): u32 { return (u32(va >> 12) ^ u32(va >> 28)) & 0xffff; }
+
+/** Forgets the PC caches if they may hold code of the page of `va`, whose translation changes. */
+export function forgetPcCachePage(va: u64): void {
+  const page = pcCachePage(va);
+  if ((load<u8>(cpu + L.VCPU_AREA_pcCachePages + (page >> 3)) & (1 << (page & 7))) == 0) return;
+  memory.fill(cpu + L.VCPU_AREA_pcCachePages, 0, L.VCPU_AREA_pcCachePagesEnd - L.VCPU_AREA_pcCachePages);
+  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
+  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
 }
 
 // @ts-ignore: decorator
@@ -91,6 +103,8 @@ function killPage(record: u32): void {
   while (node != 0) {
     const trace = load<u32>(node + 4);
     store<u16>(trace + TRACE_HEADER_SIZE + OP_HANDLER, HANDLER_DEAD);
+    // The dead op forwards those who still jump here, once it has got a link.
+    store<u64>(trace + TRACE_HEADER_SIZE + OP_IMMEDIATE, 0);
     store<u32>(trace + TRACE_KEY, KEY_DEAD);
     node = load<u32>(node);
   }
@@ -136,6 +150,9 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
   const user = load<u32>(cpu + L.VCPU_cpl) == 3;
   if (!user && (gfnAndGlobal & L.TLB_GLOBAL) == 0 && !kernelPcNonGlobal) noteKernelPcNonGlobal();
   if (load<u32>(trace + TRACE_SECOND_GFN) == NO_GFN) {
+    const page = pcCachePage(linear);
+    const byte = cpu + L.VCPU_AREA_pcCachePages + (page >> 3);
+    store<u8>(byte, u8(u32(load<u8>(byte)) | (1 << (page & 7))));
     store<u64>(slot, rip);
     store<u32>(slot + 8, key);
     store<u32>(slot + 12, trace);

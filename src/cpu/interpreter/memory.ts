@@ -11,6 +11,7 @@
 import * as L from "./generated/layout";
 import { BAIL_EXIT, BAIL_NEXT, OP_SEGMENT } from "./op";
 import { bail, codeChanged, cpu, raiseError, setBail, setCodeChanged, VECTOR_AC, VECTOR_GP, VECTOR_PF, VECTOR_SS } from "./state";
+import { forgetPcCachePage } from "./code-cache";
 import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
 import { FLAG_AC } from "./flags";
@@ -71,6 +72,8 @@ let walkWritable: bool = false;
 let walkExecutable: bool = false;
 let walkGlobal: bool = false;
 let walkDirty: bool = false;
+/** log2 of the page's bytes. */
+let walkShift: u64 = 12;
 
 /** VIEW_* of the instruction that is executed. */
 // @ts-ignore: decorator
@@ -100,6 +103,8 @@ export function currentTlb(): u32 { return tlbBase(currentView()); }
 
 /** Drops every translation, global ones too. */
 export function flushTlb(): void {
+  memory.fill(cpu + L.VCPU_AREA_largePages, 0, L.VCPU_AREA_largePagesEnd - L.VCPU_AREA_largePages);
+  memory.fill(cpu + L.VCPU_AREA_hugePages, 0, 128);
   memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
   memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, OPEN_TLB_END - L.VCPU_AREA_kernelTlb);
   userListLength = 0;
@@ -137,9 +142,28 @@ function flushList(tlb: u32, size: u32, list: u32, length: u32): void {
 
 /** Drops the translation of the page of `va` (INVLPG). */
 export function flushTlbPage(va: u64): void {
+  // One INVLPG ends the whole of a large page, which the TLB holds in parts of 4 KiB (SDM vol 3 §4.10.4.1).
+  if (isMarked(cpu + L.VCPU_AREA_largePages, largePage(va)) || isMarked(cpu + L.VCPU_AREA_hugePages, hugePage(va))) {
+    flushTlb();
+    return;
+  }
   for (let view = VIEW_KERNEL; view <= VIEW_OPEN; view++) memory.fill(tlbEntry(tlbBase(view), va), 0xff, 24);
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
-  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  forgetPcCachePage(va);
+}
+
+// @ts-ignore: decorator
+@inline function largePage(va: u64): u32 { return (u32(va >> 21) ^ u32(va >> 37)) & 0xffff; }
+// @ts-ignore: decorator
+@inline function hugePage(va: u64): u32 { return u32(va >> 30) & 0x3ff; }
+// @ts-ignore: decorator
+@inline function isMarked(map: u32, bit: u32): bool { return (load<u8>(map + (bit >> 3)) & (1 << (bit & 7))) != 0; }
+// @ts-ignore: decorator
+@inline function mark(map: u32, bit: u32): void { store<u8>(map + (bit >> 3), u8(u32(load<u8>(map + (bit >> 3))) | (1 << (bit & 7)))); }
+
+/** Remembers that the TLB holds a part of a page of 2^`shift` bytes. */
+function noteLargePage(va: u64, shift: u64): void {
+  if (shift == 21) mark(cpu + L.VCPU_AREA_largePages, largePage(va));
+  else if (shift > 21) mark(cpu + L.VCPU_AREA_hugePages, hugePage(va));
 }
 
 /** Drops write tags of guest page `gfn` in all TLBs: it has got decoded code. */
@@ -236,6 +260,7 @@ function pageFault(va: u64, access: u32, user: bool, present: bool, reserved: bo
  */
 function walk(va: u64, access: u32, view: u32, quiet: bool): u64 {
   walkGlobal = false;
+  walkShift = 12;
   if ((load<u64>(cpu + L.VCPU_cr0) & CR0_PG) == 0) {
     walkReadable = true;
     walkWritable = true;
@@ -283,6 +308,7 @@ function walk(va: u64, access: u32, view: u32, quiet: bool): u64 {
     walkExecutable = permitted(ACCESS_EXECUTE, view, userAllowed, writable, executable);
     walkDirty = (entry & PTE_DIRTY) != 0;
     walkGlobal = (entry & PTE_GLOBAL) != 0 && (load<u64>(cpu + L.VCPU_cr4) & CR4_PGE) != 0;
+    walkShift = shift;
     const offsetMask: u64 = (u64(1) << shift) - 1;
     return (entry & ADDRESS_MASK & ~offsetMask) | (va & offsetMask);
   }
@@ -338,6 +364,7 @@ function walkLegacy(va: u64, access: u32, view: u32, quiet: bool): u64 {
     walkExecutable = permitted(ACCESS_EXECUTE, view, userAllowed, writable, executable);
     walkDirty = ((entry | bits) & PTE_DIRTY) != 0;
     walkGlobal = (entry & PTE_GLOBAL) != 0 && (cr4 & CR4_PGE) != 0;
+    walkShift = shift;
     const offsetMask: u64 = (u64(1) << shift) - 1;
     return (entry & (pae ? ADDRESS_MASK : 0xffff_f000) & ~offsetMask) | (va & offsetMask);
   }
@@ -391,6 +418,7 @@ function fill(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): void {
   const page = va & 0xffff_ffff_ffff_f000;
   // An access over the end of the page below could take this entry for its own if both had the same index.
   if ((page & 0x7_ffff_ffff) == 0) return;
+  if (walkShift != 12) noteLargePage(va, walkShift);
   const slot = tlbEntry(tlbBase(view), va);
   if (view == VIEW_USER) {
     if (userListLength < L.TLB_LIST_MAX) store<u32>(cpu + L.VCPU_AREA_userTlbList + (userListLength << 2), slot - tlbBase(VIEW_USER));
