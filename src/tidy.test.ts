@@ -70,7 +70,6 @@ test("raw memory is touched in .raw.ts files, src/sync/real and src/cpu only", (
 });
 
 const LONG_FILES: Exemptions = {
-  "cpu/interpreter/memory.ts": "page walk, TLB fill and slow paths share results in module variables, and are read and changed together",
 };
 
 test(`no file is longer than ${FILE_LINES_MAX} lines`, () => {

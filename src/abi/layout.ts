@@ -78,6 +78,10 @@ export const GUEST_PHYSICAL_BITS = 40;
 /** Parts of one vCPU area, offsets from its base. */
 export const VCPU_AREA = {
   state: 0x0000,
+  /** Scratch of the system instructions (descriptors, stack frames), 0x280 bytes. */
+  systemScratch: 0x1000,
+  /** Answer to the IN of an INS that has to run again. */
+  portAnswer: 0x1280,
   /** Bounce buffer for accesses that cross a page or reach a page with decoded code. */
   bounce: 0x2000,
   /** Second bounce buffer, for read-modify-write. */
@@ -101,6 +105,8 @@ export const VCPU_AREA = {
   largePagesEnd: 0xe000,
   userTlb: 0x2_0000,
   kernelTlb: 0x4_0000,
+  /** The supervisor's TLB while RFLAGS.AC opens user pages to it (SMAP); directly behind kernelTlb. */
+  openTlb: 0x6_0000,
   userPcCache: 0x8_0000,
   kernelPcCache: 0xc_0000,
   traceHash: 0x10_0000,

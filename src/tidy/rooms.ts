@@ -60,7 +60,7 @@ export function importFault(file: SourceFile, specifier: string): string | undef
 }
 
 /** Programs and checks that run under Node.js and are no part of the library. */
-const NODE_PROGRAMS = /^cpu\/(generate|differential)\//;
+const NODE_PROGRAMS = /^cpu\/(generate|differential|bare-metal)\//;
 
 function nodeFault(file: SourceFile, room: string): boolean {
   return room !== "platform/node" && room !== "cli" && room !== "tidy" && !isTestCode(file.path) && !NODE_PROGRAMS.test(file.path);

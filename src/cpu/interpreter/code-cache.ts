@@ -15,7 +15,8 @@ import {
 import { cpu } from "./state";
 import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
 import { beginDecoding, codeStores, endDecoding } from "./code-sharing";
-import { fetchGfn, fetchPointer, kernelPcNonGlobal, noteKernelPcNonGlobal } from "./memory";
+import { fetchGfn, fetchPointer } from "./memory";
+import { kernelPcNonGlobal, noteKernelPcNonGlobal } from "./tlb";
 
 const HASH_BUCKETS: u32 = 65536;
 const PAGE_BUCKETS: u32 = 16384;

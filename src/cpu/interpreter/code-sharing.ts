@@ -18,7 +18,8 @@
 import * as L from "./generated/layout";
 import { cpu } from "./state";
 import { invalidateCodePage, resetCodeCache } from "./code-cache";
-import { flushTlb, nptEntryAddress, withholdWriteTags } from "./memory";
+import { nptEntryAddress } from "./page-walk";
+import { flushTlb, withholdWriteTags } from "./tlb";
 
 const LOG_STORES: u32 = 4;
 const LOG_ENTRIES: u32 = 64;

@@ -6,7 +6,7 @@ import * as L from "./generated/layout";
 import {
   ATTRIBUTE_LONG, attributesOf, CR0_PE, currentPrivilege, EFER_LMA, is64, isLong,
 } from "./descriptors";
-import { flushTlb, flushTlbNonGlobal, flushTlbPage, updateAccessWatch } from "./memory";
+import { flushTlb, flushTlbNonGlobal, flushTlbPage, updateAccessWatch } from "./tlb";
 import { BAIL_FAULT, BAIL_NEXT } from "./op";
 import { updateMode } from "./segments";
 import { cpu, effectiveAddress, raise, raiseError, regAddress, rmAddress, segmentAddress, VECTOR_DB, VECTOR_GP, VECTOR_UD } from "./state";

@@ -13,7 +13,7 @@ import { readPointerSystem, write8System } from "./memory";
 import { bail, cpu, raiseError, segmentAddress } from "./state";
 
 /** Offset in the vCPU area of this unit's working memory, behind the last field of VCPU. */
-const SCRATCH_BASE: u32 = 0x1000;
+const SCRATCH_BASE: u32 = L.VCPU_AREA_systemScratch;
 /** Bytes of the scratch buffer. */
 export const SCRATCH_SIZE: u32 = 512;
 

@@ -13,7 +13,7 @@ import { bail, cpu, setBail, setCpu, setCodeChanged } from "./state";
 import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
-import { flushTlb, updateAccessWatch } from "./memory";
+import { flushTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
 import { takePortAnswer } from "./port-strings";

@@ -5,7 +5,8 @@ import { conditionHolds, carryFlag, setArithmeticFlags, arithmeticFlags, FLAG_CF
 import {
   bail, cpu, effectiveAddress, gpr, gprAddress, immediate, nextRip, raise, raiseError, regAddress, rmAddress, setGpr, VECTOR_DE, VECTOR_GP,
 } from "./state";
-import { isCanonical, modifyCommit, modifyPointer, readPointer, write16, write32, write64 } from "./memory";
+import { modifyCommit, modifyPointer, readPointer, write16, write32, write64 } from "./memory";
+import { isCanonical } from "./page-walk";
 import { BAIL_JUMP } from "./op";
 
 const SIGN_BIT: u64 = 1 << 63;

@@ -9,7 +9,7 @@ import * as L from "./generated/layout";
 import { FLAG_AC, FLAG_IF, FLAG_TF } from "./flags";
 import { BAIL_NEXT } from "./op";
 import { cpu } from "./state";
-import { updateAccessWatch } from "./memory";
+import { updateAccessWatch } from "./tlb";
 
 let shadowRip: u64 = 0;
 

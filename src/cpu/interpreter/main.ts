@@ -4,7 +4,8 @@ import { beginRun } from "./dispatch";
 import { cpu } from "./state";
 
 export { initialise } from "./dispatch";
-export { flushTlb, translateForHost as translate } from "./memory";
+export { translateForHost as translate } from "./memory";
+export { flushTlb } from "./tlb";
 export { invalidateCodePage as invalidateCode, resetCodeCache as flushCode } from "./code-cache";
 export { updateMode } from "./segments";
 export { readRflags, writeRflags, setArithmeticFlags } from "./flags";

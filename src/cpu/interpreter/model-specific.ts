@@ -4,7 +4,7 @@
  */
 import * as L from "./generated/layout";
 import { currentPrivilege, EFER_LMA, is64, isCanonical, isProtected } from "./descriptors";
-import { flushTlb } from "./memory";
+import { flushTlb } from "./tlb";
 import { BAIL_NEXT } from "./op";
 import { storeRegister, operandSize } from "./stack";
 import { cpu, exitFor, gpr, raise, raiseError, rmAddress, segmentAddress, setGpr, VECTOR_GP, VECTOR_UD } from "./state";

@@ -24,8 +24,8 @@ const RDX: u32 = 2;
 const RSI: u32 = 6;
 const RDI: u32 = 7;
 
-/** Offset in the vCPU area of this unit's words, behind the working memory of descriptors.ts. */
-const ANSWER_BASE: u32 = 0x1280;
+
+const ANSWER_BASE: u32 = L.VCPU_AREA_portAnswer;
 const ANSWER_STATE: u32 = ANSWER_BASE;
 const ANSWER_ACCESS: u32 = ANSWER_BASE + 4;
 const ANSWER_RIP: u32 = ANSWER_BASE + 8;
