@@ -7,7 +7,6 @@ import { VCPU } from "../dist/abi/layout.js";
 
 const NAMES = /** @type {const} */ ({
   tlbMisses: VCPU.counterTlbMiss,
-  traces: VCPU.counterTraces,
   traceLookups: VCPU.counterTraceLookups,
   codeInvalidations: VCPU.counterCodeInvalidations,
   pageFaults: VCPU.counterPageFaults,

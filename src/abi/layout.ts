@@ -244,7 +244,6 @@ export const VCPU = {
   xmm: 0x400, // 16 * 16 bytes
   /** Counters of the interpreter, u64 each. */
   counterTlbMiss: 0x600,
-  counterTraces: 0x608,
   counterTraceLookups: 0x610,
   counterCodeInvalidations: 0x618,
   counterPageFaults: 0x620,
@@ -283,10 +282,10 @@ export const EXIT_HLT = 8;
 export const EXIT_TRIPLE_FAULT = 9;
 export const EXIT_UNSUPPORTED = 10;
 export const EXIT_RDRAND = 11;
-export const EXIT_CODE_WRITE = 12;
+
 export const EXIT_NAMES = [
   "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
-  "triple-fault", "unsupported-instruction", "rdrand", "code-write",
+  "triple-fault", "unsupported-instruction", "rdrand",
 ] as const;
 
 /** Bits of VCPU.request. */

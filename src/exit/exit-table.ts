@@ -1,6 +1,6 @@
 /** One table: exit reason -> handler. */
 import {
-  EXIT_BUDGET, EXIT_CODE_WRITE, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
+  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
   EXIT_TRIPLE_FAULT, EXIT_UNSUPPORTED, EXIT_WRMSR,
 } from "../abi/layout.js";
 import { reportGuest } from "./guest-report.js";
@@ -27,5 +27,4 @@ export const EXIT_TABLE: Readonly<Record<number, ExitHandler>> = {
   [EXIT_TRIPLE_FAULT]: (vcpu) => ({ kind: "triple-fault", report: reportGuest(vcpu) }),
   [EXIT_UNSUPPORTED]: (vcpu) => ({ kind: "unsupported-instruction", report: reportGuest(vcpu) }),
   [EXIT_RDRAND]: handleRdrand,
-  [EXIT_CODE_WRITE]: goOn,
 };
