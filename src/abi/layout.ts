@@ -203,8 +203,6 @@ export const VCPU = {
   exceptionVector: 0x2e0,
   exceptionErrorCode: 0x2e4,
   exceptionHasErrorCode: 0x2e8,
-  /** u32 BAIL_*: why the interpreter left the straight path. */
-  bailReason: 0x2ec,
   /** u32: address of the op that is being executed when a slow path was taken. */
   currentOp: 0x2f0,
   /** u32: 1 while an exception or interrupt is being delivered. */
@@ -307,4 +305,3 @@ export const STARTUP_HALTED = 2;
 
 export const VCPU_OUTSIDE_GUEST_MODE = 0;
 export const VCPU_IN_GUEST_MODE = 1;
-export const VCPU_EXITING_GUEST_MODE = 2;

@@ -26,7 +26,6 @@ export const IMMEDIATE_OFFSET = 5;
 export const IMMEDIATE_FAR = 6;
 export const IMMEDIATE_ENTER = 7;
 export const IMMEDIATE_ONE = 8;
-export const IMMEDIATE_BYTE_UNSIGNED = 9;
 
 export const SIZE_BYTE = 0;
 export const SIZE_V = 1;

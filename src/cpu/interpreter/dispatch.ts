@@ -6,10 +6,9 @@
  */
 import * as L from "./generated/layout";
 import {
-  BAIL_EXIT, BAIL_EXIT_NEXT, BAIL_FAULT, BAIL_JUMP, BAIL_NEXT, BAIL_TRAP, OP_HANDLER, OP_LENGTH, OP_RIP_OFFSET, OP_SIZE, TRACE_GFN,
-  TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
+  BAIL_EXIT, BAIL_EXIT_NEXT, BAIL_FAULT, BAIL_JUMP, BAIL_TRAP, OP_HANDLER, OP_LENGTH, OP_RIP_OFFSET, OP_SIZE, TRACE_GFN, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
-import { bail, cpu, setBail, setCpu, setCodeChanged } from "./state";
+import { bail, cpu, setCpu, setCodeChanged } from "./state";
 import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";

@@ -1,9 +1,9 @@
 /** General-purpose instructions that are not inlined in the dispatch loop. Intel SDM vol 2. */
 import * as L from "./generated/layout";
-import { OP_BITS, OP_BITS_LOCK, OP_BITS_MEMORY } from "./op";
-import { conditionHolds, carryFlag, setArithmeticFlags, arithmeticFlags, FLAG_CF, FLAG_OF, FLAG_ZF, setCarryFlag } from "./flags";
+import { OP_BITS, OP_BITS_MEMORY } from "./op";
+import { carryFlag, setArithmeticFlags, FLAG_ZF } from "./flags";
 import {
-  bail, cpu, effectiveAddress, gpr, gprAddress, immediate, nextRip, raise, raiseError, regAddress, rmAddress, setGpr, VECTOR_DE, VECTOR_GP,
+  bail, cpu, effectiveAddress, gpr, gprAddress, immediate, raise, raiseError, regAddress, rmAddress, setGpr, VECTOR_DE, VECTOR_GP,
 } from "./state";
 import { modifyCommit, modifyPointer, readPointer, write16, write32, write64 } from "./memory";
 import { isCanonical } from "./page-walk";
@@ -12,7 +12,7 @@ import { BAIL_JUMP } from "./op";
 const SIGN_BIT: u64 = 1 << 63;
 
 // @ts-ignore: decorator
-@inline function isMemory(op: u32): bool { return (load<u8>(op + OP_BITS) & OP_BITS_MEMORY) != 0; }
+@inline export function isMemory(op: u32): bool { return (load<u8>(op + OP_BITS) & OP_BITS_MEMORY) != 0; }
 
 /** Host address from which the rm operand can be read; 0 = return `bail`. */
 // @ts-ignore: decorator
@@ -25,7 +25,7 @@ const SIGN_BIT: u64 = 1 << 63;
 
 /** Stores a general register's low part; 32 bits clear the upper half. */
 // @ts-ignore: decorator
-@inline function setRegister<T>(address: u32, value: T): void {
+@inline export function setRegister<T>(address: u32, value: T): void {
   if (sizeof<T>() == 4) store<u64>(address, u64(<u32>value));
   else store<T>(address, value);
 }

@@ -7,17 +7,15 @@
  * Intel SDM vol 3 §9.1 (locked atomic operations).
  */
 import * as L from "./generated/layout";
-import { OP_BITS, OP_BITS_LOCK, OP_BITS_MEMORY, OP_BITS_SIZE_MASK } from "./op";
+import { OP_BITS, OP_BITS_SIZE_MASK } from "./op";
 import { carryFlag, FLAG_ZF, arithmeticFlags, setArithmeticFlags, setCarryFlag } from "./flags";
 import { bail, cpu, effectiveAddress, gpr, gprAddress, immediate, raiseError, regAddress, rmAddress, setGpr, VECTOR_GP } from "./state";
+import { isMemory, setRegister } from "./integer";
 import { modifyCommit, modifyPointer, readPointer } from "./memory";
 
 const ADD: u32 = 0, OR: u32 = 1, ADC: u32 = 2, SBB: u32 = 3, AND: u32 = 4, SUB: u32 = 5, XOR: u32 = 6, NOT: u32 = 8, NEG: u32 = 9, INC: u32 = 10, DEC: u32 = 11;
 
 let splitLockHeld: bool = false;
-
-// @ts-ignore: decorator
-@inline function isMemory(op: u32): bool { return (load<u8>(op + OP_BITS) & OP_BITS_MEMORY) != 0; }
 
 /** As modifyPointer, holding the split lock where the host has no atomic for the operand. */
 function begin(va: u64, size: u32): u32 {
@@ -136,12 +134,6 @@ export function lockedNot(op: u32): i32 { return locked(op, NOT); }
 export function lockedNeg(op: u32): i32 { return locked(op, NEG); }
 export function lockedInc(op: u32): i32 { return locked(op, INC); }
 export function lockedDec(op: u32): i32 { return locked(op, DEC); }
-
-// @ts-ignore: decorator
-@inline function setRegister<T>(address: u32, value: T): void {
-  if (sizeof<T>() == 4) store<u64>(address, u64(<u32>value));
-  else store<T>(address, value);
-}
 
 // ---------------------------------------------------------------------------------------------------- exchanges
 

@@ -28,7 +28,6 @@ const CR4_PSE: u64 = 0x10;
 const CR4_PAE: u64 = 0x20;
 const CR4_PGE: u64 = 0x80;
 const CR4_SMEP: u64 = 0x10_0000;
-const CR4_SMAP: u64 = 0x20_0000;
 const EFER_LMA: u64 = 0x400;
 const EFER_NXE: u64 = 0x800;
 
