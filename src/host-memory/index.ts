@@ -8,3 +8,6 @@ export type { HostViews, SharedMemory } from "./host-views.raw.js";
 export type { Invalidations } from "./invalidation.js";
 export type { Memslot, MemslotRequest } from "./memslots.js";
 export type { InvalidationRange, MmuNotifier } from "./mmu-notifier.js";
+export type {
+  BlockMap, MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage, SlotMap, SwapOutcome,
+} from "./operations.js";

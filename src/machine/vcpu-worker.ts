@@ -4,11 +4,11 @@ import { createCore, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
 import { createLinearMemory, type MachineCalls, runVcpu, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { attachHost } from "./thread-host.js";
 import { flushVcpuTlbs } from "./vcpu-requests.js";
 
 const DEBUG_LINE_MAX = 256;
@@ -46,9 +46,9 @@ function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
 function run(start: VcpuThreadStart): VcpuOutcome {
   const { memory, module, vcpuIndex: index, vcpuCount, originNs } = start;
   const nowNs = (): number => monotonicNs() - originNs;
-  const host = HostMemory.attach(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
+  const host = attachHost(start, others);
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
   host.setVcpuTlbFlush(() => {
     core.flushTlb();

@@ -1,0 +1,31 @@
+/** What the memory thread needs of the host's memory; HostMemory has all of it. */
+import type { Gfn } from "../../abi/address.js";
+import type { MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, SwapOutcome } from "../../host-memory/index.js";
+
+/** A range of guest frames. */
+export interface FrameRange {
+  readonly baseGfn: Gfn;
+  readonly pageCount: number;
+}
+
+/** The operations on a running guest's memory. All but `hasFrame`, `memslots` and `mappedPages` may sleep. */
+export interface MemoryOperations {
+  /** Gives each page another frame: one batch, 1 to 64 pages, each named once. */
+  moveFrames(gfns: readonly Gfn[]): MoveOutcome;
+  swapOut(gfns: readonly Gfn[]): SwapOutcome;
+  /** Swaps out up to `pageCount` pages that have not been used lately. */
+  reclaim(pageCount: number): SwapOutcome;
+  mergeEqualPages(): MergeOutcome;
+  offlineBlock(block: number): OfflineOutcome;
+  onlineBlock(block: number): OnlineOutcome;
+  memoryMap(): MemoryMap;
+  memslots(): readonly FrameRange[];
+  /** Whether the page has a frame now; a hint, and cheap. */
+  hasFrame(gfn: Gfn): boolean;
+  /** Pages that the hypervisor itself has mapped now. */
+  mappedPages(): readonly { readonly gfn: Gfn }[];
+  /** Pages that should be swapped out now so that the guest finds free frames; 0 = none. */
+  needsReclaim(): number;
+  /** Sleeps until needsReclaim may have changed, wakeMemoryThread of any thread, or the time-out (may be Infinity). */
+  waitForReclaimWork(timeoutMs: number): void;
+}
