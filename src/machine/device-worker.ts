@@ -14,7 +14,7 @@ import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js"
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-requests.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
@@ -88,7 +88,7 @@ function run({ memory, originNs, vcpuCount }: ThreadStart): void {
   const control = new ControlBlock(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
   const host = HostMemory.attach(memory);
-  host.setVcpuTlbFlush(() => flushVcpuTlbs(vcpus));
+  host.setVcpuFlush(vcpuFlush(vcpus));
   const guest = new GuestMemory(host);
   const domain = new XenDomain({
     host, guest, vcpuCount, clock,

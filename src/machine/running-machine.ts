@@ -15,7 +15,7 @@ import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type MachineStats, sumExits } from "./stats.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-requests.js";
 
 /** How long a thread may take to end by itself before it is ended. */
 const THREAD_GRACE_MS = 2000;
@@ -67,7 +67,7 @@ export class RunningMachine {
     this.#control.setOnlineVcpus(1);
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
-    this.#host.setVcpuTlbFlush(() => flushVcpuTlbs(this.#vcpus));
+    this.#host.setVcpuFlush(vcpuFlush(this.#vcpus));
     const guest = new GuestMemory(this.#host);
     loadImage(this.#host, guest, image);
     this.#domain = new XenDomain({

@@ -9,7 +9,7 @@ import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-requests.js";
 
 const DEBUG_LINE_MAX = 256;
 const NEW_LINE = 10;
@@ -50,9 +50,16 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
-  host.setVcpuTlbFlush(() => {
-    core.flushTlb();
-    flushVcpuTlbs(others);
+  const othersFlush = vcpuFlush(others);
+  host.setVcpuFlush({
+    tlbs: (mustNotSleep) => {
+      core.flushTlb();
+      othersFlush.tlbs(mustNotSleep);
+    },
+    code: () => {
+      core.flushCode();
+      othersFlush.code();
+    },
   });
   const guest = new GuestMemory(host, {
     onCodeWrite: (gfn) => {
