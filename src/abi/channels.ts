@@ -22,8 +22,6 @@ export const CONTROL = {
   onlineVcpus: 0x08,
   /** Not 0: the device thread is to write control/shutdown. */
   shutdownRequest: 0x0c,
-  /** Not 0: the memory thread ends. */
-  memoryStop: 0x10,
 } as const;
 
 /**

@@ -13,7 +13,9 @@
  *   0x0040_0000  frame table
  *   0x0140_0000  memory block table
  *   0x0150_0000  who holds decoded code of which guest page, and the log of stores to it
+ *   0x01fa_0000  map of the swap file's slots, references held by users of pages, pages the hypervisor has mapped
  *   0x0200_0000  vCPU areas, VCPU_AREA_STRIDE apart
+ *   0x0e00_0000  leaves of nested page table and address space; never moved, so outside the memory blocks
  *   0x1000_0000  the frames, in memory blocks
  */
 
@@ -46,9 +48,17 @@ export const CODE_EMPTY_STORES_BASE = 0x01e0_0000;
 /** Log by which a vCPU tells the others of its stores to their code: u32 position, u32 stores, entries of u64 from +64. */
 export const CODE_LOG_BASE = 0x01f0_0000;
 export const CODE_LOG_ENTRIES = 0x1_0000;
+/** A bit a slot of the swap file, set = in use; as many as a WebAssembly memory has pages of the guest's size. */
+export const SWAP_MAP_BASE = 0x01fa_0000;
+export const SWAP_SLOTS_MAX = 0x10_0000;
+/** References that users of guest pages hold, and the guest pages they have mapped; see src/host-memory. */
+export const PIN_TABLE_BASE = 0x01fc_0000;
+export const MAPPED_PAGES_BASE = 0x01fd_0000;
 export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
+/** Leaf tables, one page each. */
+export const TABLE_AREA_BASE = VCPU_AREA_BASE + VCPU_COUNT_MAX * VCPU_AREA_STRIDE;
 /** Address of the first frame; its pfn is FRAMES_BASE >> PAGE_SHIFT. A pfn is always (address >> PAGE_SHIFT). */
 export const FRAMES_BASE = 0x1000_0000;
 /** Bytes of one memory block, the unit that is brought online and offline. */

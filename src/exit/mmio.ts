@@ -5,7 +5,7 @@ import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 const LOCAL_APIC_SIZE = 0x1000;
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
 
-/** Handles EXIT_NPT. The instruction runs again afterwards. */
+/** Handles EXIT_NPT. The instruction runs again afterwards; where the host has no memory now, requests are looked at first. */
 export function handleNestedPageFault(vcpu: VcpuContext): VcpuOutcome | undefined {
   const { state, machine } = vcpu;
   const result = machine.faultIn(gfnOf(state.exitGfn), state.exitWrite);

@@ -28,7 +28,7 @@ export interface PhysicalMemory {
 /** What the run loop asks of the machine around it. */
 export interface MachineCalls {
   /** Gives a guest page its frame (nested page fault). */
-  faultIn(gfn: Gfn, write: boolean): "mapped" | "no-slot" | "out-of-memory";
+  faultIn(gfn: Gfn, write: boolean): "mapped" | "no-slot" | "out-of-memory" | "stalled";
   /** Nanoseconds since VM start, the guest's TSC. */
   nowNs(): number;
   /** This vCPU halted for good (CLI; HLT). True when no other vCPU is left. */

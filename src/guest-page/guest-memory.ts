@@ -7,14 +7,19 @@ import type { Gfn, Gpa } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
 import { assert } from "../host-memory/index.js";
 import type { HostMemory } from "../host-memory/index.js";
-import { GuestPage } from "./guest-page.js";
-import type { CodeWriteListener } from "./guest-page.js";
+import { pageUserNumber } from "../abi/page-users.js";
+import type { PageUser } from "../abi/page-users.js";
+import type { CodeWriteListener, GuestPage } from "./guest-page.js";
+import { createGuestPage } from "./page-access.js";
+import type { PageAccess } from "./page-access.js";
 import type { PageView } from "./page-view.raw.js";
 
 /** What a GuestMemory can be told. */
 export interface GuestMemoryOptions {
   /** Called after a write to a page with decoded instructions, by the writing thread, once an access. It may not sleep. */
   readonly onCodeWrite?: CodeWriteListener;
+  /** How pages are protected; default "revocable". */
+  readonly pageAccess?: PageAccess;
 }
 
 /** Whole-page mappings kept for the copying accesses; a power of two, chosen by the low bits of the gfn. */
@@ -24,17 +29,23 @@ const CACHED_PAGE_COUNT = 64;
 export class GuestMemory {
   readonly #host: HostMemory;
   readonly #onCodeWrite: CodeWriteListener | undefined;
+  readonly #pageAccess: PageAccess;
   readonly #cachedPages: (GuestPage | undefined)[] = new Array<undefined>(CACHED_PAGE_COUNT).fill(undefined);
 
   constructor(host: HostMemory, options: GuestMemoryOptions = {}) {
     this.#host = host;
     this.#onCodeWrite = options.onCodeWrite;
+    this.#pageAccess = options.pageAccess ?? "revocable";
   }
 
-  /** Opens a range of one page and maps it; undefined = no memslot, or the host is out of memory. */
-  openPage(gpa: Gpa, lengthBytes: number): GuestPage | undefined {
-    const page = new GuestPage(this.#host, gpa, lengthBytes, this.#onCodeWrite);
+  /** Opens a range of one page for `user` and maps it; undefined = no memslot, or the host is out of memory. */
+  openPage(gpa: Gpa, lengthBytes: number, user: PageUser): GuestPage | undefined {
+    const page = this.#createPage(gpa, lengthBytes, user, this.#pageAccess);
     return page.refresh() === "mapped" ? page : undefined;
+  }
+
+  #createPage(gpa: Gpa, lengthBytes: number, user: PageUser, pageAccess: PageAccess): GuestPage {
+    return createGuestPage(pageAccess, { host: this.#host, gpa, lengthBytes, user: pageUserNumber(user), onCodeWrite: this.#onCodeWrite });
   }
 
   /** Copies bytes out of the guest; undefined = some of them have no memslot or no frame. Not atomic. */
@@ -122,6 +133,9 @@ export class GuestMemory {
     const cached = this.#cachedPages[index];
     const gpa = gpaOfGfn(gfn);
     if (cached !== undefined && cached.gpa === gpa) return cached;
-    return (this.#cachedPages[index] = new GuestPage(this.#host, gpa, PAGE_SIZE, this.#onCodeWrite));
+    cached?.deactivate();
+    // What is copied is not kept: with "pinned" too, a hypercall's arguments are referenced only while they are read.
+    const pageAccess = this.#pageAccess === "pinned" ? "map-each-time" : this.#pageAccess;
+    return (this.#cachedPages[index] = this.#createPage(gpa, PAGE_SIZE, "hypercall arguments", pageAccess));
   }
 }

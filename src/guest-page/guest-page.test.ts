@@ -12,7 +12,7 @@ function machine(): { host: HostMemory; guest: GuestMemory } {
 }
 
 function openAt(guest: GuestMemory, gpa: number, lengthBytes: number): GuestPage {
-  const page = guest.openPage(gpaOf(gpa), lengthBytes);
+  const page = guest.openPage(gpaOf(gpa), lengthBytes, "test");
   assert.ok(page !== undefined);
   return page;
 }
@@ -22,14 +22,14 @@ test("an opened page is mapped, holds no reference and keeps nothing from being 
   const page = openAt(guest, 0x2010, 16);
   assert.equal(page.check(), true);
   assert.equal(host.pool.describe(host.presentPfn(host.findHvaPage(gfnOf(2)))!).references, 1);
-  assert.equal(host.moveFrame(gfnOf(2)), "moved");
+  assert.equal(host.moveFrames([gfnOf(2)]).moved, 1);
 });
 
 test("a move revokes the mapping: check and tryAccess say so, access maps the new frame", () => {
   const { host, guest } = machine();
   const page = openAt(guest, 0x2010, 16);
   page.access((view) => view.writeU32(4, 0xabcd));
-  host.moveFrame(gfnOf(2));
+  host.moveFrames([gfnOf(2)]);
   assert.equal(page.check(), false);
   assert.equal(page.tryAccess(() => "ran"), undefined);
   assert.equal(page.access((view) => view.readU32(4)), 0xabcd);
@@ -41,7 +41,7 @@ test("a change elsewhere leaves the mapping valid", () => {
   const { host, guest } = machine();
   const page = openAt(guest, 0x2000, 8);
   host.faultIn(gfnOf(3), true);
-  host.moveFrame(gfnOf(3));
+  host.moveFrames([gfnOf(3)]);
   assert.equal(page.check(), true);
 });
 
@@ -84,8 +84,8 @@ test("a deactivated page refuses every further use", () => {
 
 test("a range that leaves its page stops the VM", () => {
   const { guest } = machine();
-  assert.throws(() => guest.openPage(gpaOf(0x2ffc), 5), { name: "AssertionError", message: /within one page/ });
-  assert.throws(() => guest.openPage(gpaOf(0x2000), 0), { name: "AssertionError" });
+  assert.throws(() => guest.openPage(gpaOf(0x2ffc), 5, "test"), { name: "AssertionError", message: /within one page/ });
+  assert.throws(() => guest.openPage(gpaOf(0x2000), 0, "test"), { name: "AssertionError" });
 });
 
 test("the view reaches the opened range and not a byte more", () => {
@@ -111,7 +111,7 @@ test("a callback that throws closes its section, so that a move does not hang", 
   const { host, guest } = machine();
   const page = openAt(guest, 0x2000, 16);
   assert.throws(() => page.access(() => { throw new RangeError("mine"); }), RangeError);
-  assert.equal(host.moveFrame(gfnOf(2)), "moved");
+  assert.equal(host.moveFrames([gfnOf(2)]).moved, 1);
 });
 
 test("whatever may sleep is refused inside a callback, at once and every time", () => {
@@ -119,8 +119,8 @@ test("whatever may sleep is refused inside a callback, at once and every time", 
   const page = openAt(guest, 0x2000, 16);
   const other = openAt(guest, 0x3000, 16);
   const sleepers = [
-    () => other.access(() => 0), () => other.refresh(), () => guest.read(gpaOf(0), 1), () => guest.openPage(gpaOf(0), 1),
-    () => host.faultIn(gfnOf(2), true), () => host.moveFrame(gfnOf(2)), () => host.removeMemslot(0),
+    () => other.access(() => 0), () => other.refresh(), () => guest.read(gpaOf(0), 1), () => guest.openPage(gpaOf(0), 1, "test"),
+    () => host.faultIn(gfnOf(2), true), () => host.moveFrames([gfnOf(2)]), () => host.removeMemslot(0),
   ];
   for (const sleeper of sleepers) {
     assert.throws(() => page.access(sleeper), { name: "AssertionError", message: /may neither sleep/ });

@@ -1,13 +1,16 @@
 /**
- * A revocable mapping of a range within one guest page, after KVM's gfn_to_pfn_cache (virt/kvm/pfncache.c).
+ * A mapping of a range within one guest page for code outside the processor, after KVM's gfn_to_pfn_cache (virt/kvm/pfncache.c):
+ * open, check, refresh, access, deactivate. How it is protected is the business of the page access behind it (page-access.ts):
  *
- * It holds no reference and no pin: the frame may be taken away at any time. What makes an access safe is the protocol
- * of host-memory/invalidation.ts; a GuestPage is its refresher and its user, and belongs to one thread. Invariant: while
- * the remembered sequence is current, `#frameBase` is the frame of the page and its NPT entry is present and writable.
+ *     revocable       no reference, no pin; the host takes the mapping away when it likes, and waits for accesses in progress
+ *     pinned          a reference from the first use to the end; the frame cannot move
+ *     map-each-time   a reference for the length of each access
+ *
+ * A GuestPage belongs to one thread.
  */
 import { assert } from "../host-memory/index.js";
-import type { HostMemory, Invalidations } from "../host-memory/index.js";
-import { frameAddress, gfnOfGpa, pageOffset } from "../abi/address.js";
+import type { HostMemory } from "../host-memory/index.js";
+import { gfnOfGpa, pageOffset } from "../abi/address.js";
 import type { Gfn, Gpa } from "../abi/address.js";
 import { NPT_CODE, PAGE_SIZE } from "../abi/layout.js";
 import { PageView } from "./page-view.raw.js";
@@ -18,63 +21,81 @@ export type RefreshResult = "mapped" | "no-slot" | "out-of-memory";
 /** Called after a write to a page of which a processor holds decoded instructions. */
 export type CodeWriteListener = (gfn: Gfn) => void;
 
-const NEVER_MAPPED = -1;
+/** What a GuestPage is made from. */
+export interface GuestPageParts {
+  readonly host: HostMemory;
+  readonly gpa: Gpa;
+  /** With the offset of `gpa` at most a page. */
+  readonly lengthBytes: number;
+  /** Number of the user (pageUserNumber), for counters and for messages about pinned pages. */
+  readonly user: number;
+  readonly onCodeWrite: CodeWriteListener | undefined;
+}
+
+/** What `enter` answers when the mapping was revoked or never made. */
+export const NOT_MAPPED = -1;
+const NOT_NOTED = -1;
 
 /** Made by `GuestMemory.openPage`. Use by one thread only. */
-export class GuestPage {
+export abstract class GuestPage {
   readonly gpa: Gpa;
   readonly lengthBytes: number;
-  readonly #host: HostMemory;
-  readonly #invalidations: Invalidations;
+  protected readonly host: HostMemory;
+  protected readonly gfn: Gfn;
+  protected readonly user: number;
   readonly #onCodeWrite: CodeWriteListener | undefined;
-  readonly #gfn: Gfn;
   readonly #offset: number;
   readonly #view: PageView;
   #active = true;
   #depth = 0;
-  /** Where the sequence of the page's bucket is; NEVER_MAPPED = not looked up yet. */
-  #sequenceIndex = NEVER_MAPPED;
-  #sequence = 0;
-  #frameBase = 0;
+  #noted = NOT_NOTED;
 
   /** Precondition: the range lies within one page. Maps nothing yet. */
-  constructor(host: HostMemory, gpa: Gpa, lengthBytes: number, onCodeWrite: CodeWriteListener | undefined) {
+  constructor({ host, gpa, lengthBytes, user, onCodeWrite }: GuestPageParts) {
     assert(lengthBytes > 0 && pageOffset(gpa) + lengthBytes <= PAGE_SIZE, "expected a range within one page, got", gpa, lengthBytes);
     this.gpa = gpa;
     this.lengthBytes = lengthBytes;
-    this.#host = host;
-    this.#invalidations = host.invalidations;
+    this.host = host;
+    this.user = user;
+    this.gfn = gfnOfGpa(gpa);
     this.#onCodeWrite = onCodeWrite;
-    this.#gfn = gfnOfGpa(gpa);
     this.#offset = pageOffset(gpa);
     this.#view = new PageView(host.views);
   }
 
   /** Whether the mapping is current at this moment; only an access can rely on more than a moment. Never sleeps. */
-  check(): boolean {
-    return this.#sequenceIndex !== NEVER_MAPPED && this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence;
-  }
+  abstract check(): boolean;
+
+  /** Looks the page up, faulting it in. May sleep. */
+  protected abstract map(): RefreshResult;
+
+  /** Opens an access and returns the byte address of the frame; NOT_MAPPED = nothing was opened. Never sleeps. */
+  protected abstract enter(): number;
+
+  /** Closes the access opened last. */
+  protected abstract leave(): void;
+
+  /** Forgets the mapping. */
+  protected abstract unmap(): void;
 
   /** Looks the page up again, faulting it in. May sleep. "mapped" does not promise that the next access succeeds. */
   refresh(): RefreshResult {
     assert(this.#active, "expected an active guest page, got one that was deactivated", this.gpa);
-    this.#invalidations.assertOutside();
+    this.host.invalidations.assertOutside();
+    const begunNs = this.host.nowNs();
+    this.host.counters.addForUser(this.user, "refreshes");
+    const result = this.map();
+    this.host.counters.add("refreshNs", this.host.nowNs() - begunNs);
+    if (result !== "mapped") this.unmap();
+    else if (this.#noted === NOT_NOTED) this.#noted = this.host.noteMapped(this.gfn, this.user);
+    return result;
+  }
+
+  /** Has the host give the page a frame of its own that may be written. Waits for memory until the VM ends. */
+  protected faultIn(): RefreshResult {
     for (;;) {
-      const generation = this.#host.memslotGeneration;
-      const page = this.#host.findHvaPage(this.#gfn);
-      if (page < 0) return this.#forget("no-slot");
-      const index = this.#invalidations.sequenceIndex(page);
-      const sequence = this.#invalidations.sequence(index);
-      const fault = this.#host.faultIn(this.#gfn, true);
-      if (fault !== "mapped") return this.#forget(fault);
-      const pfn = this.#host.presentPfn(page);
-      if (pfn === undefined || !this.#invalidations.mayPublish(index, sequence)) continue;
-      // The same generation again: `page` was the page of this gfn throughout, so its bucket was the one to watch.
-      if (this.#host.memslotGeneration !== generation) continue;
-      this.#sequenceIndex = index;
-      this.#sequence = sequence;
-      this.#frameBase = frameAddress(pfn);
-      return "mapped";
+      const fault = this.host.faultIn(this.gfn, true);
+      if (fault !== "stalled") return fault;
     }
   }
 
@@ -84,7 +105,8 @@ export class GuestPage {
    * of any page; `tryAccess` of another page is allowed.
    */
   tryAccess<T>(use: (view: PageView) => T): T | undefined {
-    return this.#enterIfCurrent() ? this.#useAndLeave(use) : undefined;
+    const base = this.enter();
+    return base === NOT_MAPPED ? undefined : this.#useAndLeave(base, use);
   }
 
   /**
@@ -92,45 +114,33 @@ export class GuestPage {
    * May sleep. Precondition: not inside the callback of another access. `use` runs at most once.
    */
   access<T>(use: (view: PageView) => T): T | undefined {
-    this.#invalidations.assertOutside();
-    while (!this.#enterIfCurrent()) {
+    this.host.invalidations.assertOutside();
+    for (;;) {
+      const base = this.enter();
+      if (base !== NOT_MAPPED) return this.#useAndLeave(base, use);
       if (this.refresh() !== "mapped") return undefined;
     }
-    return this.#useAndLeave(use);
   }
 
-  /** Ends the use of this object; every later access finds it revoked. */
+  /** Ends the use of this object; every later access finds it revoked. Precondition: outside its accesses. */
   deactivate(): void {
     this.#active = false;
-    this.#sequenceIndex = NEVER_MAPPED;
+    this.unmap();
+    this.host.forgetMapped(this.#noted);
+    this.#noted = NOT_NOTED;
   }
 
-  /** True = a section is open and the mapping stays current until it is closed. */
-  #enterIfCurrent(): boolean {
-    if (this.#sequenceIndex === NEVER_MAPPED) return false;
-    this.#invalidations.enter();
-    // After the section was announced: pairs with Invalidations.begin, which writes the sequence, then looks for sections.
-    if (this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence) return true;
-    this.#invalidations.leave();
-    return false;
-  }
-
-  #useAndLeave<T>(use: (view: PageView) => T): T {
+  #useAndLeave<T>(frameBase: number, use: (view: PageView) => T): T {
     let flags = 0;
     this.#depth++;
-    this.#view.open(this.#frameBase + this.#offset, this.lengthBytes);
+    this.#view.open(frameBase + this.#offset, this.lengthBytes);
     try {
       return use(this.#view);
     } finally {
-      if (this.#view.takeWrote()) flags = this.#host.markWritten(this.#gfn);
+      if (this.#view.takeWrote()) flags = this.host.markWritten(this.gfn);
       if (--this.#depth === 0) this.#view.close();
-      this.#invalidations.leave();
-      if ((flags & NPT_CODE) !== 0) this.#onCodeWrite?.(this.#gfn);
+      this.leave();
+      if ((flags & NPT_CODE) !== 0) this.#onCodeWrite?.(this.gfn);
     }
-  }
-
-  #forget(reason: RefreshResult): RefreshResult {
-    this.#sequenceIndex = NEVER_MAPPED;
-    return reason;
   }
 }

@@ -37,7 +37,7 @@ function countThroughPage(): number {
   const guest = new GuestMemory(host);
   let page: GuestPage | undefined;
   // The memslot may be away for a moment.
-  while (page === undefined) page = guest.openPage(gpaOf(0x5000), 4096);
+  while (page === undefined) page = guest.openPage(gpaOf(0x5000), 4096, "test");
   let count = 0;
   while (!isStopped()) {
     if (role !== "try-access") count += countIn(page, page.access) ? 1 : 0;

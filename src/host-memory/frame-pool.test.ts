@@ -2,22 +2,24 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { frameAddress } from "../abi/address.js";
+import { frameAddress, hvaPageOf } from "../abi/address.js";
 import type { Pfn } from "../abi/address.js";
 import { FRAMES_BASE, PAGE_SIZE } from "../abi/layout.js";
-import { FRAME_GUEST, FRAME_TABLE } from "./frame-pool.js";
 import { HostMemory } from "./index.js";
 import { FIRST_BLOCK, FRAMES_PER_BLOCK } from "./layout.js";
 
 const MIB = 0x10_0000;
+const PAGE = hvaPageOf(1);
 
 function smallHost(): HostMemory {
-  return HostMemory.create({ guestMemoryBytes: MIB, vcpuCount: 1 });
+  const host = HostMemory.create({ guestMemoryBytes: MIB, vcpuCount: 1 });
+  host.pool.offlineBlock(FIRST_BLOCK + 1);
+  return host;
 }
 
 function takeAll(host: HostMemory): Pfn[] {
   const taken: Pfn[] = [];
-  for (let pfn = host.pool.allocateZeroed(FRAME_GUEST, 1); pfn !== undefined; pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)) taken.push(pfn);
+  for (let pfn = host.pool.allocateZeroed(PAGE); pfn !== undefined; pfn = host.pool.allocateZeroed(PAGE)) taken.push(pfn);
   return taken;
 }
 
@@ -34,32 +36,55 @@ test("an exhausted pool says so, and gives every frame again once it is released
 
 test("a released frame is zeroed before it is handed out again", () => {
   const host = smallHost();
-  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  const pfn = host.pool.allocateZeroed(PAGE)!;
   assert.ok(frameAddress(pfn) >= FRAMES_BASE);
   host.views.bytes.fill(0xa5, frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE);
   host.pool.release(pfn);
-  assert.equal(host.pool.allocateZeroed(FRAME_GUEST, 1), pfn);
+  assert.equal(host.pool.allocateZeroed(PAGE), pfn);
   assert.ok(host.views.bytes.subarray(frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE).every((byte) => byte === 0));
 });
 
 test("releasing a free frame stops the VM", () => {
   const host = smallHost();
-  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  const pfn = host.pool.allocateZeroed(PAGE)!;
   host.pool.release(pfn);
-  assert.throws(() => host.pool.release(pfn), { name: "AssertionError", message: /one reference/ });
+  assert.throws(() => host.pool.release(pfn), { name: "AssertionError", message: /a frame with a reference/ });
 });
 
-test("the frame table knows use, owner and references", () => {
+test("the frame table knows owner and references, and the last reference frees a frame", () => {
   const host = smallHost();
-  const pfn = host.pool.allocateUncleared(FRAME_TABLE, 77)!;
-  assert.deepEqual(host.pool.describe(pfn), { use: FRAME_TABLE, owner: 77, references: 1 });
-  assert.equal(host.statistics().tableFrames, 1);
+  const pfn = host.pool.allocateUncleared(hvaPageOf(77), "within-limit")!;
+  assert.deepEqual(host.pool.describe(pfn), { owner: 77, references: 1 });
+  host.pool.addReference(pfn);
+  host.pool.release(pfn);
+  assert.equal(host.statistics().framesInUse, 1);
+  host.pool.release(pfn);
+  assert.equal(host.statistics().framesInUse, 0);
+});
+
+test("the limit holds for first frames and not for moves", () => {
+  const host = smallHost();
+  host.setFrameLimit(2);
+  const taken = [host.pool.allocateZeroed(PAGE), host.pool.allocateUncleared(PAGE, "within-limit")];
+  assert.ok(taken.every((pfn) => pfn !== undefined));
+  assert.equal(host.pool.allocateZeroed(PAGE), undefined);
+  assert.equal(host.pool.allocateUncleared(PAGE, "within-limit"), undefined);
+  assert.notEqual(host.pool.allocateUncleared(PAGE, "beyond-limit"), undefined);
+});
+
+test("an isolated block gives no frames, and gives them again when that is cancelled", () => {
+  const host = smallHost();
+  assert.equal(host.pool.isolateBlock(FIRST_BLOCK), true);
+  assert.equal(host.pool.isolateBlock(FIRST_BLOCK), false);
+  assert.equal(host.pool.allocateZeroed(PAGE), undefined);
+  host.pool.cancelIsolation(FIRST_BLOCK);
+  assert.notEqual(host.pool.allocateZeroed(PAGE), undefined);
 });
 
 test("a block goes offline only when empty, and gives no frames until it is online again", () => {
-  const host = HostMemory.create({ guestMemoryBytes: 16 * MIB, vcpuCount: 1 });
+  const host = HostMemory.create({ guestMemoryBytes: MIB, vcpuCount: 1 });
   assert.deepEqual(host.statistics().blocks.map((block) => block.state), ["online", "online"]);
-  const pfn = host.pool.allocateZeroed(FRAME_GUEST, 1)!;
+  const pfn = host.pool.allocateZeroed(PAGE)!;
   assert.equal(host.pool.offlineBlock(FIRST_BLOCK), "in-use");
   assert.equal(host.pool.offlineBlock(FIRST_BLOCK + 1), "offline");
   const rest = takeAll(host);

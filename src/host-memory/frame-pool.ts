@@ -1,30 +1,27 @@
 /**
  * The frames of the host: who has which one, and which are free, per memory block.
  *
- * Frame table entry: word 0 reference count, word 1 use (FRAME_*), word 2 owner (hva page of a guest frame, number of the
- * root entry of a table frame), word 3 next free frame of the block. All protected by WORD_POOL_LOCK, which is a leaf lock.
+ * Frame table entry: word 0 reference count (0 = free), word 1 state in the block, word 2 first owner (hva page), word 3 next free
+ * frame of the block. All protected by WORD_POOL_LOCK, which is a leaf lock. Every page that has the frame holds a reference, and so
+ * does a user of a page that pins it; the last one to let go frees it.
  * A frame that was never used is known to be zero (fresh memory) and costs the operating system nothing until then; so
- * freed frames are handed out first.
+ * freed frames are handed out first, the last one freed first of all.
  */
 import { atomicAdd, atomicLoad, atomicStore, withLock } from "#sync";
 import type { SharedWords } from "#sync";
 import { pfnOf } from "../abi/address.js";
-import type { Pfn } from "../abi/address.js";
+import type { HvaPage, Pfn } from "../abi/address.js";
 import { FRAME_ENTRY_SIZE } from "../abi/layout.js";
 import { assert } from "./errors.js";
 import type { HostViews } from "./host-views.raw.js";
-import { BLOCK_ENTRY_WORDS, FIRST_BLOCK, FRAMES_PER_BLOCK, WORD_BLOCK_COUNT, WORD_BLOCK_TABLE, WORD_FRAME_TABLE, WORD_POOL_HINT,
-  WORD_POOL_LOCK, WORD_TABLE_FRAMES } from "./layout.js";
-
-/** What a frame is used for. */
-export const FRAME_FREE = 0;
-export const FRAME_GUEST = 1;
-export const FRAME_TABLE = 2;
-export type FrameUse = typeof FRAME_GUEST | typeof FRAME_TABLE;
+import { BLOCK_ENTRY_WORDS, FIRST_BLOCK, FRAMES_PER_BLOCK, WORD_BLOCK_COUNT, WORD_BLOCK_TABLE, WORD_FRAMES_IN_USE, WORD_FRAME_LIMIT,
+  WORD_FRAME_TABLE, WORD_POOL_HINT, WORD_POOL_LOCK } from "./layout.js";
 
 const BLOCK_ABSENT = 0;
 const BLOCK_ONLINE = 1;
 const BLOCK_OFFLINE = 2;
+/** Still has frames in use, but gives none any more. */
+const BLOCK_ISOLATED = 3;
 /** Words of a block table entry. */
 const STATE = 0;
 const FREE_HEAD = 1;
@@ -33,7 +30,6 @@ const UNTOUCHED_NEXT = 3;
 const IN_USE = 4;
 /** Words of a frame table entry. */
 const REFERENCES = 0;
-const USE = 1;
 const OWNER = 2;
 const NEXT_FREE = 3;
 
@@ -41,12 +37,16 @@ const NEXT_FREE = 3;
 export interface BlockStatistics {
   /** Address of the block / 16 MiB. */
   readonly index: number;
+  /** A block that is being emptied counts as online. */
   readonly state: "online" | "offline";
   readonly framesTotal: number;
   readonly framesInUse: number;
   /** Frames that were never used since the memory was reserved. */
   readonly framesUntouched: number;
 }
+
+/** Whether an allocation may pass the frame limit: a move does for a moment, a page's first frame does not. */
+export type LimitRule = "within-limit" | "beyond-limit";
 
 /** Allocates and frees frames; any thread. */
 export class FramePool {
@@ -70,33 +70,80 @@ export class FramePool {
     return atomicLoad(this.#words, WORD_BLOCK_COUNT);
   }
 
-  /** Takes a frame filled with zeroes; undefined = no online block has one. */
-  allocateZeroed(use: FrameUse, owner: number): Pfn | undefined {
-    const taken = this.#take(use, owner);
+  /** Whether `block` is the number of a block of this host. */
+  hasBlock(block: number): boolean {
+    return Number.isInteger(block) && block >= FIRST_BLOCK && block < FIRST_BLOCK + this.blockCount;
+  }
+
+  /** Frames in use in all blocks. */
+  get framesInUse(): number {
+    return atomicLoad(this.#words, WORD_FRAMES_IN_USE);
+  }
+
+  /** Takes a frame filled with zeroes; undefined = no online block has one, or the limit is reached. */
+  allocateZeroed(owner: HvaPage): Pfn | undefined {
+    const taken = this.#take(owner, "within-limit");
     if (taken === undefined) return undefined;
     if (!taken.untouched) this.#views.clearFrame(taken.pfn);
     return taken.pfn;
   }
 
-  /** Takes a frame with unknown contents, for a caller who overwrites all of it; undefined = no online block has one. */
-  allocateUncleared(use: FrameUse, owner: number): Pfn | undefined {
-    return this.#take(use, owner)?.pfn;
+  /** Takes a frame with unknown contents, for a caller who overwrites all of it; undefined as above. */
+  allocateUncleared(owner: HvaPage, rule: LimitRule): Pfn | undefined {
+    return this.#take(owner, rule)?.pfn;
   }
 
-  /** Gives a frame back. Precondition: the caller holds its only reference and nobody can reach it any more. */
-  release(pfn: Pfn): void {
+  /** Adds a reference to a frame in use. */
+  addReference(pfn: Pfn): void {
     withLock(this.#words, WORD_POOL_LOCK, () => {
-      const use = this.#frame(pfn, USE);
-      assert(use !== FRAME_FREE && this.#frame(pfn, REFERENCES) === 1, "expected a frame with one reference, got", pfn, use);
-      const block = pfn >>> 12;
-      this.#setFrame(pfn, REFERENCES, 0);
-      this.#setFrame(pfn, USE, FRAME_FREE);
-      this.#setFrame(pfn, NEXT_FREE, this.#block(block, FREE_HEAD));
-      this.#setBlock(block, FREE_HEAD, pfn);
-      this.#setBlock(block, FREED_COUNT, this.#block(block, FREED_COUNT) + 1);
-      this.#setBlock(block, IN_USE, this.#block(block, IN_USE) - 1);
-      if (use === FRAME_TABLE) atomicAdd(this.#words, WORD_TABLE_FRAMES, -1);
+      const references = this.#frame(pfn, REFERENCES);
+      assert(references > 0, "expected a frame in use, got", pfn);
+      this.#setFrame(pfn, REFERENCES, references + 1);
     });
+  }
+
+  /** References of a frame, 0 = free. A moment later it may be another number, unless the caller keeps all others out. */
+  references(pfn: Pfn): number {
+    return this.#frame(pfn, REFERENCES);
+  }
+
+  /**
+   * Lets go of one reference of each frame; a frame without any is free. Precondition: the caller holds the references, and
+   * nobody can reach a frame by them any more.
+   */
+  release(...frames: readonly Pfn[]): void {
+    this.releaseAll(frames);
+  }
+
+  /** As `release`. */
+  releaseAll(frames: readonly Pfn[]): void {
+    if (frames.length === 0) return;
+    withLock(this.#words, WORD_POOL_LOCK, () => {
+      for (const pfn of frames) this.#releaseLocked(pfn);
+    });
+  }
+
+  #releaseLocked(pfn: Pfn): void {
+    const references = this.#frame(pfn, REFERENCES);
+    assert(references > 0, "expected a frame with a reference, got", pfn);
+    this.#setFrame(pfn, REFERENCES, references - 1);
+    if (references > 1) return;
+    const block = pfn >>> 12;
+    this.#setFrame(pfn, NEXT_FREE, this.#block(block, FREE_HEAD));
+    this.#setBlock(block, FREE_HEAD, pfn);
+    this.#setBlock(block, FREED_COUNT, this.#block(block, FREED_COUNT) + 1);
+    this.#setBlock(block, IN_USE, this.#block(block, IN_USE) - 1);
+    atomicAdd(this.#words, WORD_FRAMES_IN_USE, -1);
+  }
+
+  /** Has a block give no more frames. Returns false if it was offline or isolated already. */
+  isolateBlock(block: number): boolean {
+    return this.#changeState(block, BLOCK_ONLINE, BLOCK_ISOLATED);
+  }
+
+  /** Undoes `isolateBlock`. */
+  cancelIsolation(block: number): void {
+    this.#changeState(block, BLOCK_ISOLATED, BLOCK_ONLINE);
   }
 
   /** Takes a block out of use; "in-use" = it still has frames somebody uses, and nothing was changed. */
@@ -109,18 +156,23 @@ export class FramePool {
     });
   }
 
-  /** Puts a block into use again. */
-  onlineBlock(block: number): void {
-    withLock(this.#words, WORD_POOL_LOCK, () => {
+  /** Puts a block into use again. Returns false if it was online. */
+  onlineBlock(block: number): boolean {
+    return this.#changeState(block, BLOCK_OFFLINE, BLOCK_ONLINE);
+  }
+
+  #changeState(block: number, from: number, to: number): boolean {
+    return withLock(this.#words, WORD_POOL_LOCK, () => {
       this.#assertBlock(block);
-      this.#setBlock(block, STATE, BLOCK_ONLINE);
+      if (this.#block(block, STATE) !== from) return false;
+      this.#setBlock(block, STATE, to);
+      return true;
     });
   }
 
-  /** What a frame is used for and who owns it. */
-  describe(pfn: Pfn): { readonly use: number; readonly owner: number; readonly references: number } {
-    return withLock(this.#words, WORD_POOL_LOCK, () =>
-      ({ use: this.#frame(pfn, USE), owner: this.#frame(pfn, OWNER), references: this.#frame(pfn, REFERENCES) }));
+  /** Who was the first to own a frame, and how many references it has. */
+  describe(pfn: Pfn): { readonly owner: number; readonly references: number } {
+    return withLock(this.#words, WORD_POOL_LOCK, () => ({ owner: this.#frame(pfn, OWNER), references: this.#frame(pfn, REFERENCES) }));
   }
 
   /** A consistent picture of every block. */
@@ -132,24 +184,25 @@ export class FramePool {
   #describeBlock(index: number): BlockStatistics {
     return {
       index,
-      state: this.#block(index, STATE) === BLOCK_ONLINE ? "online" : "offline",
+      state: this.#block(index, STATE) === BLOCK_OFFLINE ? "offline" : "online",
       framesTotal: FRAMES_PER_BLOCK,
       framesInUse: this.#block(index, IN_USE),
       framesUntouched: FRAMES_PER_BLOCK - this.#block(index, UNTOUCHED_NEXT),
     };
   }
 
-  #take(use: FrameUse, owner: number): { pfn: Pfn; untouched: boolean } | undefined {
+  #take(owner: HvaPage, rule: LimitRule): { pfn: Pfn; untouched: boolean } | undefined {
     return withLock(this.#words, WORD_POOL_LOCK, () => {
+      const limit = atomicLoad(this.#words, WORD_FRAME_LIMIT);
+      if (rule === "within-limit" && limit !== 0 && this.framesInUse >= limit) return undefined;
       const block = this.#findBlockLocked();
       if (block === undefined) return undefined;
       const untouched = this.#block(block, FREED_COUNT) === 0;
       const pfn = untouched ? this.#takeUntouchedLocked(block) : this.#takeFreedLocked(block);
       this.#setFrame(pfn, REFERENCES, 1);
-      this.#setFrame(pfn, USE, use);
       this.#setFrame(pfn, OWNER, owner);
       this.#setBlock(block, IN_USE, this.#block(block, IN_USE) + 1);
-      if (use === FRAME_TABLE) atomicAdd(this.#words, WORD_TABLE_FRAMES, 1);
+      atomicAdd(this.#words, WORD_FRAMES_IN_USE, 1);
       return { pfn, untouched };
     });
   }

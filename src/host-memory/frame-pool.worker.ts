@@ -1,7 +1,7 @@
 /** Thread of frame-pool.test.ts: takes frames, signs them, looks whether somebody else signed them too, gives them back. */
 import { parentPort, workerData } from "node:worker_threads";
 import { atomicExchange } from "#sync";
-import { FRAME_GUEST } from "./frame-pool.js";
+import { hvaPageOf } from "../abi/address.js";
 import { HostMemory } from "./index.js";
 import type { SharedMemory } from "./index.js";
 
@@ -12,7 +12,7 @@ const host = HostMemory.attach(memory);
 function hammer(): number {
   let failures = 0;
   for (let round = 0; round < rounds; round++) {
-    const frames = Array.from({ length: 1 + (round % 7) }, () => host.pool.allocateZeroed(FRAME_GUEST, signature)!);
+    const frames = Array.from({ length: 1 + (round % 7) }, () => host.pool.allocateZeroed(hvaPageOf(signature))!);
     for (const pfn of frames) failures += atomicExchange(host.words, pfn * 1024, signature) === 0 ? 0 : 1;
     for (const pfn of frames) failures += atomicExchange(host.words, pfn * 1024, 0) === signature ? 0 : 1;
     for (const pfn of frames) host.pool.release(pfn);

@@ -1,30 +1,46 @@
 /**
- * The host's memory and the one VM's place in it: memslots, address space, nested page table, frames.
+ * The host's memory and the one VM's place in it: memslots, address space, nested page table, frames, swap.
  *
  * Everything is in shared memory; each thread has its own HostMemory object over it. Lock order:
- * WORD_MUTATION_LOCK, then WORD_MMU_LOCK, then WORD_POOL_LOCK. A read section of invalidation.ts may hold none of them
- * and is waited for with WORD_MUTATION_LOCK held only.
+ * WORD_MUTATION_LOCK, then WORD_MMU_LOCK, then the leaves WORD_POOL_LOCK and WORD_SWAP_LOCK. A read section of invalidation.ts may
+ * hold none of them and is waited for with WORD_MUTATION_LOCK held only.
  */
-import { atomicAdd, atomicLoad, atomicStore, notifyWaiters, waitWhile, withLock } from "#sync";
+import { atomicLoad, atomicStore, waitWhile } from "#sync";
 import type { SharedLongs, SharedWords } from "#sync";
-import { gfnOf, hvaPageOf } from "../abi/address.js";
 import type { Gfn, HvaPage, Pfn } from "../abi/address.js";
-import { MEMORY_BLOCK_SIZE, NPT_LEAF_ENTRIES, PAGE_SIZE, VCPU_COUNT_MAX, VCPU_COUNT_ADDRESS } from "../abi/layout.js";
-import { AddressSpace, HVA_ABSENT, HVA_MIGRATING, HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
-import { HostMemoryError, assert } from "./errors.js";
-import { FRAME_GUEST, FramePool } from "./frame-pool.js";
+import { MEMORY_BLOCK_SIZE, PAGE_SIZE, VCPU_COUNT_MAX, VCPU_COUNT_ADDRESS } from "../abi/layout.js";
+import { AddressSpace, HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
+import { PageCounters } from "./counters.js";
+import type { PageStatistics } from "./counters.js";
+import { Discarding } from "./discarding.js";
+import { HostMemoryError } from "./errors.js";
+import { FramePool } from "./frame-pool.js";
 import type { BlockStatistics } from "./frame-pool.js";
 import { HostViews, reserveMemory } from "./host-views.raw.js";
 import type { SharedMemory } from "./host-views.raw.js";
 import { Invalidations } from "./invalidation.js";
-import { ADDRESS_SPACE_PAGES, BLOCK_INDEX_END, FIRST_BLOCK, FRAMES_PER_BLOCK, HOST_LAYOUT_VERSION, HOST_MAGIC, WORD_FRAMES_MOVED,
-  WORD_GUEST_PAGES_MAX, WORD_GUEST_PAGES_PRESENT, WORD_INVALIDATIONS, WORD_LAYOUT_VERSION, WORD_MAGIC, WORD_MIGRATION_DONE,
-  WORD_MMU_LOCK, WORD_MUTATION_LOCK, WORD_TABLE_FRAMES, WORD_VCPU_COUNT } from "./layout.js";
+import { ADDRESS_SPACE_PAGES, BLOCK_INDEX_END, FIRST_BLOCK, FRAMES_PER_BLOCK, HOST_LAYOUT_VERSION, HOST_MAGIC, WORD_FRAME_LIMIT,
+  WORD_GUEST_PAGES_MAX, WORD_GUEST_PAGES_PRESENT, WORD_LAYOUT_VERSION, WORD_MAGIC, WORD_MEMORY_WORK, WORD_TABLE_FRAMES,
+  WORD_VCPU_COUNT } from "./layout.js";
+import { MappedPages } from "./mapped-pages.js";
+import type { MappedPage } from "./mapped-pages.js";
+import { memoryMap } from "./memory-map.js";
 import { Memslots } from "./memslots.js";
 import type { Memslot, MemslotRequest } from "./memslots.js";
-import { MmuNotifierList } from "./mmu-notifier.js";
-import type { InvalidationRange, MmuNotifier } from "./mmu-notifier.js";
+import { Merging } from "./merging.js";
+import { Migration } from "./migration.js";
+import type { MmuNotifier } from "./mmu-notifier.js";
 import { NestedPageTable } from "./nested-page-table.js";
+import type { MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, SwapOutcome } from "./operations.js";
+import { PageChanges } from "./page-changes.js";
+import type { ChangeForm, HostParts, PageName, VcpuFlush } from "./page-changes.js";
+import { PageFaults } from "./page-faults.js";
+import type { FaultResult } from "./page-faults.js";
+import { PinTable } from "./pin-table.js";
+import { MemoryStall } from "./stall.js";
+import { SwapMap } from "./swap-map.js";
+import type { SwapStore } from "./swap-map.js";
+import { Swapping } from "./swapping.js";
 
 /** Size of a new host. */
 export interface HostMemoryOptions {
@@ -34,46 +50,60 @@ export interface HostMemoryOptions {
   readonly vcpuCount: number;
 }
 
-/** What became of a page somebody wanted to reach. */
-export type FaultResult = "mapped" | "no-slot" | "out-of-memory";
-/** What became of a frame that was to be moved; "absent" = the page has no frame yet. */
-export type MoveResult = "moved" | "absent" | "no-slot" | "out-of-memory";
-
 /** A picture of the host's memory; the parts are read one after the other. */
 export interface HostMemoryStatistics {
   readonly framesTotal: number;
-  /** Frames of guest pages and of tables. */
+  /** Frames of guest pages, in all blocks. */
   readonly framesInUse: number;
+  /** Guest pages with a frame, alone or shared. */
   readonly guestPagesPresent: number;
+  /** Leaf tables of address space and nested page table, outside the blocks. */
   readonly tableFrames: number;
-  readonly invalidations: number;
-  readonly framesMoved: number;
   readonly blocks: readonly BlockStatistics[];
 }
 
-/** Frames beyond guest RAM and its tables: tables of sparse memslots, special pages, the target of a move. */
-const SPARE_FRAMES = 512;
+/** Frames beyond guest RAM: special pages, targets of moves, and one block more, so that each block can be taken offline. */
+const SPARE_FRAMES = 512 + FRAMES_PER_BLOCK;
+
+const never = (): boolean => false;
 
 /** One thread's handle on the host memory. */
 export class HostMemory {
   readonly views: HostViews;
   readonly pool: FramePool;
   readonly invalidations: Invalidations;
+  readonly counters: PageCounters;
   readonly #words: SharedWords;
-  readonly #memslots: Memslots;
-  readonly #addressSpace: AddressSpace;
-  readonly #npt: NestedPageTable;
-  readonly #notifiers = new MmuNotifierList();
-  #flushVcpuTlbs: () => void = () => {};
+  readonly #parts: HostParts;
+  readonly #changes: PageChanges;
+  readonly #stall: MemoryStall;
+  readonly #swapping: Swapping;
+  readonly #faults: PageFaults;
+  readonly #migration: Migration;
+  readonly #merging: Merging;
+  readonly #discarding: Discarding;
+  readonly #mapped: MappedPages;
 
   private constructor(views: HostViews) {
+    const { words, longs } = views;
     this.views = views;
-    this.#words = views.words;
+    this.#words = words;
     this.pool = new FramePool(views);
-    this.invalidations = new Invalidations(views.words);
-    this.#memslots = new Memslots(views.words);
-    this.#addressSpace = new AddressSpace(views.words, this.pool);
-    this.#npt = new NestedPageTable(views.words, this.pool);
+    this.invalidations = new Invalidations(words);
+    this.counters = new PageCounters(words, longs);
+    this.#parts = {
+      views, words, pool: this.pool, invalidations: this.invalidations, counters: this.counters,
+      memslots: new Memslots(words), addressSpace: new AddressSpace(words), npt: new NestedPageTable(words),
+      swapMap: new SwapMap(words), pins: new PinTable(words),
+    };
+    this.#changes = new PageChanges(this.#parts);
+    this.#stall = new MemoryStall(views);
+    this.#swapping = new Swapping(this.#changes);
+    this.#faults = new PageFaults(this.#changes, this.#swapping, this.#stall);
+    this.#migration = new Migration(this.#changes);
+    this.#merging = new Merging(this.#changes);
+    this.#discarding = new Discarding(this.#changes);
+    this.#mapped = new MappedPages(words);
   }
 
   /** Reserves and lays out a new host memory without memslots. Throws HostMemoryError. */
@@ -118,119 +148,249 @@ export class HostMemory {
     return atomicLoad(this.#words, WORD_VCPU_COUNT);
   }
 
-  /**
-   * Tells how this thread makes every vCPU drop its TLB. The function returns only when no vCPU can reach a guest page
-   * through a translation from before the call. It may sleep; a vCPU outside guest mode must not be waited for.
-   */
-  setVcpuTlbFlush(flushVcpuTlbs: () => void): void {
-    this.#flushVcpuTlbs = flushVcpuTlbs;
+  /** Tells how this thread reaches the vCPUs. */
+  setVcpuFlush(vcpuFlush: VcpuFlush): void {
+    this.#changes.vcpuFlush = vcpuFlush;
+  }
+
+  /** Gives this thread's counters a clock: nanoseconds, monotonic. Without one, times are not counted. */
+  setClock(nowNs: () => number): void {
+    this.#changes.nowNs = nowNs;
+  }
+
+  /** Nanoseconds by the clock of `setClock`, 0 without one. */
+  nowNs(): number {
+    return this.#changes.nowNs();
   }
 
   /** Adds a notifier for the changes this thread makes; the result takes it off again. */
   registerNotifier(notifier: MmuNotifier): () => void {
-    return this.#notifiers.register(notifier);
+    return this.#changes.notifiers.register(notifier);
   }
 
   /** Adds a range of guest-physical memory; it reads as zeroes and has no frames yet. Throws HostMemoryError. May sleep. */
   addMemslot(request: MemslotRequest): Memslot {
-    return this.#mutate(() => this.#memslots.addLocked(request));
+    return this.#changes.mutate(() => this.#parts.memslots.addLocked(request));
   }
 
   /** Removes a memslot and frees its frames; nobody can reach them afterwards. Throws HostMemoryError. May sleep. */
   removeMemslot(id: number): void {
-    this.#mutate(() => {
-      const slot = this.#memslots.list().find((other) => other.id === id);
-      if (slot === undefined) throw new HostMemoryError("memslot-unknown", `there is no memslot ${id}`);
-      this.#invalidate(rangeOf(slot, slot.baseGfn, slot.pageCount), (range) => {
-        this.#memslots.removeLocked(slot);
-        this.#freeFrames(range);
-      });
+    this.#changes.mutate(() => {
+      const slot = this.#slotWithId(id);
+      this.#discarding.removeLocked(slot, () => this.#parts.memslots.removeLocked(slot));
     });
+  }
+
+  /** Lets a memslot's pages, contents and all, appear from `baseGfn` on. Throws HostMemoryError. May sleep. */
+  moveMemslot(id: number, baseGfn: Gfn): Memslot {
+    return this.#changes.mutate(() => {
+      const slot = this.#slotWithId(id);
+      this.#parts.memslots.checkMove(slot, baseGfn);
+      let moved = slot;
+      this.#discarding.moveLocked(slot, () => (moved = this.#parts.memslots.moveLocked(slot, baseGfn)));
+      return moved;
+    });
+  }
+
+  #slotWithId(id: number): Memslot {
+    const slot = this.#parts.memslots.list().find((other) => other.id === id);
+    if (slot === undefined) throw new HostMemoryError("memslot-unknown", `there is no memslot ${id}`);
+    return slot;
   }
 
   /** The memslot that holds `gfn`. Never sleeps. */
   findMemslot(gfn: Gfn): Memslot | undefined {
-    return this.#memslots.find(gfn);
+    return this.#parts.memslots.find(gfn);
   }
 
   /** Every memslot, sorted by base gfn. Never sleeps. */
   memslots(): readonly Memslot[] {
-    return this.#memslots.list();
+    return this.#parts.memslots.list();
   }
 
   /** The host-virtual page behind `gfn`, negative if there is none. Never sleeps. */
   findHvaPage(gfn: Gfn): HvaPage {
-    return this.#memslots.findHvaPage(gfn);
+    return this.#parts.memslots.findHvaPage(gfn);
   }
 
   /** Changes whenever the memslots change. */
   get memslotGeneration(): number {
-    return this.#memslots.generation;
+    return this.#parts.memslots.generation;
   }
 
   /** The frame of a page that is present and may be written; valid under the rules of invalidation.ts. Never sleeps. */
   presentPfn(page: HvaPage): Pfn | undefined {
-    const entry = this.#addressSpace.entry(page);
+    const entry = this.#parts.addressSpace.entry(page);
     return stateOfEntry(entry) === HVA_PRESENT ? pfnOfEntry(entry) : undefined;
   }
 
   /** The NPT entry of a guest frame (NPT_*), 0 if it has none. Never sleeps. */
   nptEntry(gfn: Gfn): number {
-    return gfn < ADDRESS_SPACE_PAGES ? this.#npt.entry(gfn) : 0;
+    return gfn < ADDRESS_SPACE_PAGES ? this.#parts.npt.entry(gfn) : 0;
   }
 
   /** For guest-page: marks a page written and returns the NPT flags. Precondition: inside the section that wrote it. */
   markWritten(gfn: Gfn): number {
-    return this.#npt.markWritten(gfn);
+    return this.#parts.npt.markWritten(gfn);
   }
 
   /**
-   * Makes a guest page reachable for the processor: gives it a zeroed frame at its first touch and fills its NPT entry.
-   * Any thread; may sleep. "no-slot" = no memory there (a device access). Precondition: outside guest page accesses.
+   * Makes a guest page reachable for the processor: gives it a zeroed frame at its first touch, reads it back if it was swapped out,
+   * copies it if it shares a frame and `write` is set; and fills its NPT entry. Any thread; may sleep, "stalled" after a while without
+   * memory. "no-slot" = no memory there (a device access). Precondition: outside guest page accesses.
    */
   faultIn(gfn: Gfn, write: boolean): FaultResult {
-    this.invalidations.assertOutside();
-    if (!(gfn >= 0 && gfn < ADDRESS_SPACE_PAGES)) return "no-slot";
-    if (this.#npt.allows(gfn, write)) return "mapped";
-    for (;;) {
-      const migrations = atomicLoad(this.#words, WORD_MIGRATION_DONE);
-      const result = withLock(this.#words, WORD_MMU_LOCK, () => this.#faultInLocked(gfn));
-      if (result !== "migrating") return result;
-      waitWhile(this.#words, WORD_MIGRATION_DONE, migrations);
-    }
+    return this.#faults.faultIn(gfn, write);
   }
 
   /**
-   * Gives a guest page another frame with the same contents, while vCPUs run and guest pages are open. Any thread; may
-   * sleep. Precondition: outside guest page accesses.
+   * Gives guest pages other frames with the same contents, while vCPUs run and guest pages are open; one invalidation for all. Any
+   * thread; may sleep. Precondition: outside guest page accesses.
    */
-  moveFrame(gfn: Gfn): MoveResult {
-    return this.#mutate(() => {
-      const slot = this.#memslots.find(gfn);
-      if (slot === undefined) return "no-slot";
-      const range = rangeOf(slot, gfn, 1);
-      const source = this.presentPfn(range.firstHvaPage);
-      if (source === undefined) return "absent";
-      const target = this.pool.allocateUncleared(FRAME_GUEST, range.firstHvaPage);
-      if (target === undefined) return "out-of-memory";
-      this.#invalidate(range, () => this.#replaceFrame(range, source, target));
-      this.pool.release(source);
-      atomicAdd(this.#words, WORD_FRAMES_MOVED, 1);
-      return "moved";
-    });
+  moveFrames(gfns: readonly Gfn[]): MoveOutcome {
+    return this.#migration.moveFrames(gfns);
   }
 
   /**
-   * Takes the frames of a range away; its pages read as zeroes from then on. Returns the number of frames given back.
-   * Any thread; may sleep. Preconditions: the range lies within one memslot; outside guest page accesses.
+   * Takes the frames of a range away; its pages read as zeroes from then on. Returns the number of frames given back. Any thread; may
+   * sleep. With `mustNotSleep`, "would-block" = another change is going on, and nothing was done; pages that are being swapped in stay.
+   * Preconditions: the range lies within one memslot; outside guest page accesses.
    */
-  discardPages(baseGfn: Gfn, pageCount: number): number {
-    return this.#mutate(() => {
-      const slot = this.#memslots.find(baseGfn);
-      assert(slot !== undefined && pageCount > 0 && baseGfn + pageCount <= slot.baseGfn + slot.pageCount,
-        "expected a range within one memslot, got", baseGfn, pageCount);
-      return this.#invalidate(rangeOf(slot, baseGfn, pageCount), (range) => this.#freeFrames(range));
+  discardPages(baseGfn: Gfn, pageCount: number): number;
+  discardPages(baseGfn: Gfn, pageCount: number, form: ChangeForm): number | "would-block";
+  discardPages(baseGfn: Gfn, pageCount: number, form: ChangeForm = {}): number | "would-block" {
+    return this.#discarding.discard(baseGfn, pageCount, form);
+  }
+
+  /**
+   * Maps something else over pages, as mmap with MAP_FIXED over the range would: the old contents are gone, the new ones are `contents`,
+   * 4096 bytes each. False = not enough frames, nothing was done. Any thread; may sleep. Preconditions as for discardPages.
+   */
+  remapPages(baseGfn: Gfn, contents: readonly Uint8Array[]): boolean {
+    return this.#discarding.remap(baseGfn, contents);
+  }
+
+  /** Has equal pages share a frame until one is written. Any thread; may sleep; long, ends early when `shouldStop` says so. */
+  mergeEqualPages(shouldStop: () => boolean = never): MergeOutcome {
+    return this.#merging.mergeEqualPages(shouldStop);
+  }
+
+  /** Gives this thread the swap file. Every thread that faults pages in needs one over the same file. */
+  setSwapStore(store: SwapStore): void {
+    this.#swapping.store = store;
+    this.#parts.swapMap.setSlotCount(store.slotCount);
+  }
+
+  /** Swaps pages out. Any thread; may sleep. Precondition: outside guest page accesses. */
+  swapOut(gfns: readonly Gfn[]): SwapOutcome {
+    const names = gfns.map((gfn) => this.#changes.nameOf(gfn)).filter((name): name is PageName => name !== undefined);
+    const outcome = this.#swapping.swapOut(names);
+    return { ...outcome, skipped: outcome.skipped + gfns.length - names.length };
+  }
+
+  /** Swaps out about `pageCount` pages that were not used lately. As swapOut. */
+  reclaim(pageCount: number): SwapOutcome {
+    return this.#swapping.reclaim(pageCount);
+  }
+
+  /** Sets the most frames of guest pages at a time; undefined = all there are. Pages above it are swapped out as the need arises. */
+  setFrameLimit(frames: number | undefined): void {
+    atomicStore(this.#words, WORD_FRAME_LIMIT, frames ?? 0);
+    this.#swapping.wakeReclaimer();
+    this.#changes.wakeMemoryWaiters();
+  }
+
+  /** Frames that a background reclaimer should free now, 0 = none. Never sleeps. */
+  needsReclaim(): number {
+    return this.#swapping.needsReclaim();
+  }
+
+  /** Sleeps until there may be work for the thread that looks after the memory: frames run short, or `wakeMemoryThread`. */
+  waitForReclaimWork(seen: number, timeoutMs: number): void {
+    if (this.#stall.isStopping) return;
+    waitWhile(this.#words, WORD_MEMORY_WORK, seen, timeoutMs);
+  }
+
+  /** What `waitForReclaimWork` compares: read before the work is looked for. */
+  get reclaimWorkSeen(): number {
+    return atomicLoad(this.#words, WORD_MEMORY_WORK);
+  }
+
+  /** Wakes the thread that looks after the memory. */
+  wakeMemoryThread(): void {
+    this.#swapping.wakeReclaimer();
+  }
+
+  /** Takes a memory block out of use: moves all that is in it elsewhere. Any thread; may sleep; long. */
+  offlineBlock(block: number, shouldStop: () => boolean = never): OfflineOutcome {
+    return this.#migration.offlineBlock(block, shouldStop);
+  }
+
+  /** Puts a memory block into use again. Any thread. */
+  onlineBlock(block: number): OnlineOutcome {
+    return this.#migration.onlineBlock(block);
+  }
+
+  /** What all frames and pages are used for. */
+  memoryMap(): MemoryMap {
+    return memoryMap(this.#parts, this.#stall.text);
+  }
+
+  /** Why the guest waits for memory, in one line; undefined = it does not. Never sleeps. */
+  get stall(): string | undefined {
+    return this.#stall.text;
+  }
+
+  /** The VM ends: whoever waits for memory gives up. */
+  stop(): void {
+    this.#stall.stop();
+    this.#swapping.wakeReclaimer();
+  }
+
+  /** Whether `stop` was called by any thread. */
+  get isStopping(): boolean {
+    return this.#stall.isStopping;
+  }
+
+  /** Counts of what happened to pages. */
+  pageStatistics(): PageStatistics {
+    return this.counters.statistics();
+  }
+
+  /** Guest pages that the hypervisor itself has mapped, by user. */
+  mappedPages(): readonly MappedPage[] {
+    return this.#mapped.list();
+  }
+
+  /** For guest-page: notes that `user` (pageUserNumber) has a page mapped; the result is for `forgetMapped`. Never sleeps. */
+  noteMapped(gfn: Gfn, user: number): number {
+    return this.#mapped.note(gfn, user);
+  }
+
+  /** For guest-page: takes a note of `noteMapped` back. */
+  forgetMapped(noted: number): void {
+    this.#mapped.forget(noted);
+  }
+
+  /**
+   * For guest-page's page accesses that hold references: adds one to the frame of `gfn` for `user`, if the page is present and may be
+   * written now. Never sleeps for long. Owes `unpinFrame`.
+   */
+  tryPinFrame(gfn: Gfn, user: number): Pfn | undefined {
+    return this.#changes.withMmuLock(() => {
+      const name = this.#changes.nameOf(gfn);
+      const pfn = name === undefined ? undefined : this.presentPfn(name.page);
+      if (pfn === undefined) return undefined;
+      this.pool.addReference(pfn);
+      this.#parts.pins.addLocked(pfn, user);
+      return pfn;
     });
+  }
+
+  /** Gives a reference of `tryPinFrame` back. */
+  unpinFrame(pfn: Pfn, user: number): void {
+    this.#changes.withMmuLock(() => this.#parts.pins.removeLocked(pfn, user));
+    this.#changes.releaseFrames([pfn]);
   }
 
   /** Counts, for people and tests. */
@@ -238,11 +398,9 @@ export class HostMemory {
     const blocks = this.pool.blocks();
     return {
       framesTotal: blocks.reduce((sum, block) => sum + block.framesTotal, 0),
-      framesInUse: blocks.reduce((sum, block) => sum + block.framesInUse, 0),
+      framesInUse: this.pool.framesInUse,
       guestPagesPresent: atomicLoad(this.#words, WORD_GUEST_PAGES_PRESENT),
       tableFrames: atomicLoad(this.#words, WORD_TABLE_FRAMES),
-      invalidations: atomicLoad(this.#words, WORD_INVALIDATIONS),
-      framesMoved: atomicLoad(this.#words, WORD_FRAMES_MOVED),
       blocks,
     };
   }
@@ -251,90 +409,6 @@ export class HostMemory {
   detach(): void {
     this.invalidations.detach();
   }
-
-  #mutate<T>(change: () => T): T {
-    this.invalidations.assertOutside();
-    return withLock(this.#words, WORD_MUTATION_LOCK, change);
-  }
-
-  /** Runs a change of page tables between the start and the end of its invalidation. */
-  #invalidate<T>(range: InvalidationRange, change: (range: InvalidationRange) => T): T {
-    this.invalidations.begin(range);
-    this.#notifiers.start(range);
-    const result = change(range);
-    this.#notifiers.end(range);
-    this.invalidations.end(range);
-    return result;
-  }
-
-  #faultInLocked(gfn: Gfn): FaultResult | "migrating" {
-    const page = this.#memslots.findHvaPage(gfn);
-    if (page < 0) return "no-slot";
-    if (!this.#addressSpace.ensureEntryLocked(page) || !this.#npt.ensureEntryLocked(gfn)) return "out-of-memory";
-    const entry = this.#addressSpace.entry(page);
-    const state = stateOfEntry(entry);
-    if (state === HVA_MIGRATING) return "migrating";
-    assert(state === HVA_ABSENT || state === HVA_PRESENT, "expected an address-space state of this release, got", state);
-    const pfn = state === HVA_PRESENT ? pfnOfEntry(entry) : this.#firstTouchLocked(page);
-    if (pfn === undefined) return "out-of-memory";
-    this.#npt.mapLocked(gfn, pfn);
-    return "mapped";
-  }
-
-  #firstTouchLocked(page: HvaPage): Pfn | undefined {
-    const pfn = this.pool.allocateZeroed(FRAME_GUEST, page);
-    if (pfn === undefined) return undefined;
-    this.#addressSpace.setEntryLocked(page, HVA_PRESENT, pfn);
-    atomicAdd(this.#words, WORD_GUEST_PAGES_PRESENT, 1);
-    return pfn;
-  }
-
-  /**
-   * The middle of a move; an invalidation of the page is active. The order matters: no new way to the old frame (migration
-   * entry, NPT entry gone), then no old way (TLBs flushed; guest pages were waited for by begin), then the copy.
-   */
-  #replaceFrame(range: InvalidationRange, source: Pfn, target: Pfn): void {
-    const { firstHvaPage: page, firstGfn: gfn } = range;
-    withLock(this.#words, WORD_MMU_LOCK, () => {
-      this.#addressSpace.setEntryLocked(page, HVA_MIGRATING, source);
-      this.#npt.unmapLocked(gfn);
-    });
-    this.#flushVcpuTlbs();
-    this.views.copyFrame(target, source);
-    withLock(this.#words, WORD_MMU_LOCK, () => {
-      this.#addressSpace.setEntryLocked(page, HVA_PRESENT, target);
-      atomicAdd(this.#words, WORD_MIGRATION_DONE, 1);
-    });
-    notifyWaiters(this.#words, WORD_MIGRATION_DONE);
-  }
-
-  /** Unmaps a range, waits until no vCPU reaches it and frees the frames. An invalidation of the range is active. */
-  #freeFrames(range: InvalidationRange): number {
-    const frames: Pfn[] = [];
-    for (let first = 0; first < range.pageCount; first += NPT_LEAF_ENTRIES) {
-      const last = Math.min(first + NPT_LEAF_ENTRIES, range.pageCount);
-      withLock(this.#words, WORD_MMU_LOCK, () => {
-        for (let page = first; page < last; page++) this.#unmapPageLocked(range, page, frames);
-      });
-    }
-    this.#flushVcpuTlbs();
-    for (const pfn of frames) this.pool.release(pfn);
-    return frames.length;
-  }
-
-  #unmapPageLocked(range: InvalidationRange, offset: number, frames: Pfn[]): void {
-    const page = hvaPageOf(range.firstHvaPage + offset);
-    const pfn = this.presentPfn(page);
-    if (pfn === undefined) return;
-    this.#addressSpace.setEntryLocked(page, HVA_ABSENT, 0);
-    this.#npt.unmapLocked(gfnOf(range.firstGfn + offset));
-    atomicAdd(this.#words, WORD_GUEST_PAGES_PRESENT, -1);
-    frames.push(pfn);
-  }
-}
-
-function rangeOf(slot: Memslot, firstGfn: Gfn, pageCount: number): InvalidationRange {
-  return { firstGfn, pageCount, firstHvaPage: hvaPageOf(slot.baseHvaPage + firstGfn - slot.baseGfn) };
 }
 
 /** Memory blocks that hold the guest's RAM, its tables and some spare frames. */
@@ -346,8 +420,7 @@ function blocksFor({ guestMemoryBytes, vcpuCount }: HostMemoryOptions): number {
     throw new HostMemoryError("guest-memory-invalid", `a host has 1 to ${VCPU_COUNT_MAX} vCPUs, got ${vcpuCount}`);
   }
   const pages = guestMemoryBytes / PAGE_SIZE;
-  const frames = pages + 2 * Math.ceil(pages / NPT_LEAF_ENTRIES) + SPARE_FRAMES;
-  const blockCount = Math.ceil(frames / FRAMES_PER_BLOCK);
+  const blockCount = Math.ceil((pages + SPARE_FRAMES) / FRAMES_PER_BLOCK);
   const blockCountMax = BLOCK_INDEX_END - FIRST_BLOCK;
   if (blockCount > blockCountMax) {
     const maxMiB = (blockCountMax - 1) * (MEMORY_BLOCK_SIZE / 0x10_0000);

@@ -8,8 +8,8 @@ function invalidationsOf(): Invalidations {
   return HostMemory.create({ guestMemoryBytes: 0x10_0000, vcpuCount: 1 }).invalidations;
 }
 
-function rangeOf(firstHvaPage: number, pageCount: number): InvalidationRange {
-  return { firstHvaPage: hvaPageOf(firstHvaPage), firstGfn: gfnOf(0), pageCount };
+function rangeOf(firstHvaPage: number, pageCount: number): readonly InvalidationRange[] {
+  return [{ firstHvaPage: hvaPageOf(firstHvaPage), firstGfn: gfnOf(0), pageCount }];
 }
 
 test("a frame looked up while nothing changes may be published", () => {
@@ -58,4 +58,9 @@ test("an invalidation begun inside one's own section stops the VM instead of wai
   invalidations.enter();
   assert.throws(() => invalidations.begin(rangeOf(5000, 1)), { name: "AssertionError", message: /no open guest page section/ });
   invalidations.leave();
+});
+
+test("an end without its begin stops the VM: the count never goes below zero", () => {
+  const invalidations = invalidationsOf();
+  assert.throws(() => invalidations.end(rangeOf(5000, 1)), { name: "AssertionError", message: /that was begun/ });
 });

@@ -5,7 +5,7 @@
  * looked its frame up; a different sequence means: look it up again. Uses are short read sections.
  *
  *     invalidator                              refresher                        user
- *     begin: active++                          s = sequence                     enter section
+ *     begin: active++ in all buckets           s = sequence                     enter section
  *            sequence++                        look the frame up                sequence still s? otherwise leave
  *            wait for open sections            active not 0: wait, again        use the frame
  *     change page tables, flush TLBs, copy     sequence not s: again            leave section
@@ -23,8 +23,7 @@ import { ReaderSlot, atomicAdd, atomicLoad, notifyWaiters, synchronizeReaders, w
 import type { ReaderDomain, SharedWords } from "#sync";
 import type { HvaPage } from "../abi/address.js";
 import { HostMemoryError, assert } from "./errors.js";
-import { INVALIDATION_BUCKET_COUNT, READER_SLOT_COUNT, READER_SLOT_STRIDE_WORDS, WORD_INVALIDATIONS, WORD_INVALIDATION_BUCKETS,
-  WORD_INVALIDATION_ENDS, WORD_READER_SLOTS } from "./layout.js";
+import { INVALIDATION_BUCKET_COUNT, READER_SLOT_COUNT, READER_SLOT_STRIDE_WORDS, WORD_INVALIDATION_BUCKETS, WORD_INVALIDATION_ENDS, WORD_READER_SLOTS } from "./layout.js";
 import type { InvalidationRange } from "./mmu-notifier.js";
 
 /** One thread's view of the invalidations of a host. */
@@ -79,22 +78,25 @@ export class Invalidations {
     return atomicLoad(this.#words, index) === sequence;
   }
 
-  /** Begins an invalidation. On return nobody uses a frame of the range that was looked up before. May sleep. */
-  begin(range: InvalidationRange): void {
+  /**
+   * Begins an invalidation of all ranges. On return nobody uses a frame of a range that was looked up before. Returns whether a
+   * reader had to be waited for. May sleep, unless `mustNotSleep`: then it spins until the open sections, which are short, are over.
+   */
+  begin(ranges: readonly InvalidationRange[], mustNotSleep = false): boolean {
     this.assertOutside();
-    atomicAdd(this.#words, WORD_INVALIDATIONS, 1);
-    forEachBucket(range, (index) => {
+    forEachBucket(ranges, (index) => {
       atomicAdd(this.#words, index + 1, 1);
       atomicAdd(this.#words, index, 1);
     });
-    synchronizeReaders(this.#domain);
+    return synchronizeReaders(this.#domain, mustNotSleep);
   }
 
-  /** Ends the invalidation that `begin` opened with the same range. Precondition: the page tables show the new state. */
-  end(range: InvalidationRange): void {
-    forEachBucket(range, (index) => {
+  /** Ends the invalidation that `begin` opened with the same ranges. Precondition: the page tables show the new state. Never sleeps. */
+  end(ranges: readonly InvalidationRange[]): void {
+    forEachBucket(ranges, (index) => {
       atomicAdd(this.#words, index, 1);
-      atomicAdd(this.#words, index + 1, -1);
+      const active = atomicAdd(this.#words, index + 1, -1);
+      assert(active > 0, "expected an invalidation to end that was begun, active count was", active);
     });
     atomicAdd(this.#words, WORD_INVALIDATION_ENDS, 1);
     notifyWaiters(this.#words, WORD_INVALIDATION_ENDS);
@@ -112,10 +114,12 @@ function bucketOf(page: number): number {
 }
 
 /** Calls `use` with the sequence index of each page's bucket; a range of many pages names each bucket once. */
-function forEachBucket(range: InvalidationRange, use: (index: number) => void): void {
-  if (range.pageCount >= INVALIDATION_BUCKET_COUNT) {
-    for (let bucket = 0; bucket < INVALIDATION_BUCKET_COUNT; bucket++) use(WORD_INVALIDATION_BUCKETS + 2 * bucket);
-    return;
+function forEachBucket(ranges: readonly InvalidationRange[], use: (index: number) => void): void {
+  for (const range of ranges) {
+    if (range.pageCount >= INVALIDATION_BUCKET_COUNT) {
+      for (let bucket = 0; bucket < INVALIDATION_BUCKET_COUNT; bucket++) use(WORD_INVALIDATION_BUCKETS + 2 * bucket);
+      continue;
+    }
+    for (let page = 0; page < range.pageCount; page++) use(WORD_INVALIDATION_BUCKETS + 2 * bucketOf(range.firstHvaPage + page));
   }
-  for (let page = 0; page < range.pageCount; page++) use(WORD_INVALIDATION_BUCKETS + 2 * bucketOf(range.firstHvaPage + page));
 }

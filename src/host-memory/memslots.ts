@@ -101,6 +101,20 @@ export class Memslots {
     this.#publish(this.list().filter((other) => other.id !== slot.id));
   }
 
+  /** Publishes a set in which `slot` begins at `baseGfn`. Preconditions as for removeLocked. Throws HostMemoryError. */
+  moveLocked(slot: Memslot, baseGfn: Gfn): Memslot {
+    const others = this.list().filter((other) => other.id !== slot.id);
+    checkRequest({ id: slot.id, baseGfn, pageCount: slot.pageCount }, others);
+    const moved = { ...slot, baseGfn };
+    this.#publish([...others, moved].sort((a, b) => a.baseGfn - b.baseGfn));
+    return moved;
+  }
+
+  /** Throws HostMemoryError unless `slot` can begin at `baseGfn`. */
+  checkMove(slot: Memslot, baseGfn: Gfn): void {
+    checkRequest({ id: slot.id, baseGfn, pageCount: slot.pageCount }, this.list().filter((other) => other.id !== slot.id));
+  }
+
   /** Word index of the entry that holds `gfn`, or -1. The caller verifies the generation afterwards. */
   #search(generation: number, gfn: number): number {
     const words = this.#words;

@@ -11,11 +11,14 @@ export interface InvalidationRange {
   readonly pageCount: number;
 }
 
-/** Callbacks in pairs, by the thread that makes the change. They may sleep, but not change memslots or move pages. */
+/** Callbacks in pairs, by the thread that makes the change. They may not change memslots or move pages. */
 export interface MmuNotifier {
-  /** Before the change. On return the notifier uses none of the pages, and will not until the matching end. */
-  invalidateRangeStart(range: InvalidationRange): void;
-  /** After the change; the old frames may be gone already. */
+  /**
+   * Before the change. On return the notifier uses none of the pages, and will not until the matching end. May sleep unless
+   * `mustNotSleep`; it cannot refuse, so it must then reach its end by spinning.
+   */
+  invalidateRangeStart(range: InvalidationRange, mustNotSleep: boolean): void;
+  /** After the change; the old frames may be gone already. Never called without the start before it. */
   invalidateRangeEnd(range: InvalidationRange): void;
 }
 
@@ -30,12 +33,12 @@ export class MmuNotifierList {
   }
 
   /** Calls everybody's start. */
-  start(range: InvalidationRange): void {
-    for (const notifier of this.#notifiers) notifier.invalidateRangeStart(range);
+  start(ranges: readonly InvalidationRange[], mustNotSleep: boolean): void {
+    for (const notifier of this.#notifiers) for (const range of ranges) notifier.invalidateRangeStart(range, mustNotSleep);
   }
 
   /** Calls everybody's end. */
-  end(range: InvalidationRange): void {
-    for (const notifier of this.#notifiers) notifier.invalidateRangeEnd(range);
+  end(ranges: readonly InvalidationRange[]): void {
+    for (const notifier of this.#notifiers) for (const range of ranges) notifier.invalidateRangeEnd(range);
   }
 }

@@ -10,7 +10,6 @@ import type { SharedWords } from "#sync";
 import { frameAddress } from "../abi/address.js";
 import type { Gfn, Pfn } from "../abi/address.js";
 import { NPT_ACCESSED, NPT_CODE, NPT_DIRTY, NPT_PRESENT, NPT_WRITABLE } from "../abi/layout.js";
-import type { FramePool } from "./frame-pool.js";
 import { WORD_NPT_ROOT } from "./layout.js";
 import { NO_ENTRY, TwoLevelTable } from "./two-level-table.js";
 
@@ -21,9 +20,9 @@ export class NestedPageTable {
   readonly #words: SharedWords;
   readonly #table: TwoLevelTable;
 
-  constructor(words: SharedWords, pool: FramePool) {
+  constructor(words: SharedWords) {
     this.#words = words;
-    this.#table = new TwoLevelTable(words, pool, WORD_NPT_ROOT);
+    this.#table = new TwoLevelTable(words, WORD_NPT_ROOT);
   }
 
   /** The entry of `gfn` as it is now, 0 if it has none. Never sleeps. */
@@ -48,15 +47,15 @@ export class NestedPageTable {
     return index === NO_ENTRY ? 0 : atomicOr(this.#words, index, NPT_ACCESSED | NPT_DIRTY);
   }
 
-  /** Makes room for an entry; false = no frame for the table. Precondition: WORD_MMU_LOCK held. */
+  /** Makes room for an entry; false = no room for the table. Precondition: WORD_MMU_LOCK held. */
   ensureEntryLocked(gfn: Gfn): boolean {
     return this.#table.ensureEntryLocked(gfn) !== NO_ENTRY;
   }
 
-  /** Maps `gfn` to a frame, writable. Preconditions: WORD_MMU_LOCK held; `ensureEntryLocked` was true for the page once. */
-  mapLocked(gfn: Gfn, pfn: Pfn): void {
+  /** Maps `gfn` to a frame. Preconditions: WORD_MMU_LOCK held; `ensureEntryLocked` was true for the page once. */
+  mapLocked(gfn: Gfn, pfn: Pfn, isWritable: boolean): void {
     const index = this.#table.findEntry(gfn);
-    const mapping = (frameAddress(pfn) | NPT_PRESENT | NPT_WRITABLE) | 0;
+    const mapping = (frameAddress(pfn) | NPT_PRESENT | (isWritable ? NPT_WRITABLE : 0)) | 0;
     for (;;) {
       const old = atomicLoad(this.#words, index);
       if (atomicCompareExchange(this.#words, index, old, mapping | (old & KEPT_BITS)) === old) return;
@@ -64,11 +63,17 @@ export class NestedPageTable {
   }
 
   /**
-   * Takes the mapping of `gfn` away. Precondition: WORD_MMU_LOCK held.
+   * Takes the mapping of `gfn` away and returns the entry from before. Precondition: WORD_MMU_LOCK held.
    * Owes: the frame may still be reached through TLBs until all vCPUs have flushed theirs.
    */
-  unmapLocked(gfn: Gfn): void {
+  unmapLocked(gfn: Gfn): number {
     const index = this.#table.findEntry(gfn);
-    if (index !== NO_ENTRY) atomicAnd(this.#words, index, KEPT_BITS);
+    return index === NO_ENTRY ? 0 : atomicAnd(this.#words, index, KEPT_BITS);
+  }
+
+  /** Whether `gfn` was accessed since the last call. A processor notes an access only when its TLB misses. Never sleeps. */
+  takeAccessed(gfn: Gfn): boolean {
+    const index = this.#table.findEntry(gfn);
+    return index !== NO_ENTRY && (atomicAnd(this.#words, index, ~NPT_ACCESSED) & NPT_ACCESSED) !== 0;
   }
 }

@@ -60,7 +60,7 @@ if (!isMainThread) {
     const setup = new TestDomain(1);
     setup.put(structOf(24, [0, 2, 0x7ff0], [16, 8, SHARED_GFN]));
     assert.equal(setup.call(12, [7, 0x10_0000]), 0);
-    const page = setup.guest.openPage(gpaOfGfn(gfnOf(SHARED_GFN)), 4096)!;
+    const page = setup.guest.openPage(gpaOfGfn(gfnOf(SHARED_GFN)), 4096, "test")!;
     const seen = new Set<number>();
     const timer = setInterval(() => takeEvents(page).forEach((port) => seen.add(port)), 1);
     const results = await Promise.all(Array.from({ length: THREADS }, (_, index) => new Promise<number[]>((resolve, reject) => {

@@ -34,15 +34,6 @@ export class ControlBlock {
     return Atomics.load(this.#words, CONTROL.deviceStop >> 2) !== 0;
   }
 
-  /** Asks the memory thread to end; the caller wakes it. */
-  stopMemory(): void {
-    Atomics.store(this.#words, CONTROL.memoryStop >> 2, 1);
-  }
-
-  get memoryStopping(): boolean {
-    return Atomics.load(this.#words, CONTROL.memoryStop >> 2) !== 0;
-  }
-
   /** Any thread: the guest's kernel is to power off. */
   requestShutdown(): void {
     Atomics.store(this.#words, CONTROL.shutdownRequest >> 2, 1);

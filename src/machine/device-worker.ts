@@ -88,7 +88,7 @@ function run(start: ThreadStart): void {
   const control = new ControlBlock(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
   const host = attachHost(start, vcpus);
-  const guest = new GuestMemory(host);
+  const guest = new GuestMemory(host, { pageAccess: start.pageAccess });
   const domain = new XenDomain({
     host, guest, vcpuCount, clock,
     kick: (vcpu) => vcpus[vcpu]!.postRequest(REQUEST_EVENT),

@@ -7,6 +7,7 @@
  */
 export { GuestImageError } from "../abi/guest-image-error.js";
 export type { GuestReport } from "../exit/index.js";
+export { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 export type {
   BlockMap, MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage, SlotMap, SwapOutcome,
 } from "../host-memory/index.js";
@@ -20,9 +21,8 @@ export {
 export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit.js";
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
 export { STORM_RATE_LIMIT, type StormRate, type StormStats, type VirtualMachineMemory } from "./memory/index.js";
-export type { PageAccess } from "./messages.js";
 export {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, PAGE_ACCESS_NAMES, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
 } from "./options.js";
 export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
 export type { VcpuMode, VcpuReport } from "./vcpu-report.js";

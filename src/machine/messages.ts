@@ -1,12 +1,7 @@
 /** What the machine's threads are started with and what they post to the main thread. */
 import type { VcpuOutcome } from "../exit/index.js";
+import type { PageAccess } from "../guest-page/index.js";
 import type { SwapFileShare } from "../platform/node/index.js";
-
-/**
- * How the hypervisor's mappings of guest pages hold them: not at all (the way of this program), by a reference while they are open, or
- * by a lookup for each access. The others are there to be compared with.
- */
-export type PageAccess = "revocable" | "pinned" | "map-each-time";
 
 /** Data of every thread of a VM. */
 export interface ThreadStart {
@@ -16,6 +11,7 @@ export interface ThreadStart {
   readonly vcpuCount: number;
   /** The swap file; undefined = there is none. */
   readonly swap: SwapFileShare | undefined;
+  /** How the hypervisor protects its accesses to guest pages. */
   readonly pageAccess: PageAccess;
 }
 

@@ -1,8 +1,8 @@
 /** Options of a VM, and what they may be. */
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
+import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 import { InvalidOptionError } from "./errors.js";
 import { checkStormRate, type StormRate } from "./memory/index.js";
-import type { PageAccess } from "./messages.js";
 
 const MIB = 1 << 20;
 const PAGE_BYTES = 4096;
@@ -12,8 +12,6 @@ export const MEMORY_BYTES_MAX = 3072 * MIB;
 export const MEMORY_BYTES_DEFAULT = 256 * MIB;
 /** Least host memory for a guest's pages: below, a guest does nothing but wait for its swap file. */
 export const MEMORY_LIMIT_BYTES_MIN = 16 * MIB;
-/** What pageAccess may be, the default first. */
-export const PAGE_ACCESS_NAMES: readonly PageAccess[] = ["revocable", "pinned", "map-each-time"];
 /** Most virtual processors of a guest. */
 export const VCPUS_MAX = VCPU_COUNT_MAX;
 

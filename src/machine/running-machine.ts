@@ -7,7 +7,7 @@ import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING 
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
 import { VcpuCounters, type VcpuOutcome } from "../exit/index.js";
-import { GuestMemory } from "../guest-page/index.js";
+import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
 import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
@@ -15,10 +15,10 @@ import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
-import type { DeviceMessage, PageAccess, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
+import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-requests.js";
 
 /** How long a thread may take to end by itself before it is ended. */
 const THREAD_GRACE_MS = 2000;
@@ -83,11 +83,12 @@ export class RunningMachine {
     this.#control.setOnlineVcpus(1);
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
-    this.#host.setVcpuTlbFlush(() => flushVcpuTlbs(this.#vcpus));
+    this.#host.setVcpuFlush(vcpuFlush(this.#vcpus));
+    this.#host.setClock(monotonicNs);
     this.#limitMemory(parts);
     this.#storm = new StormBlock(memory);
     this.#storm.initialise(parts.storm.rate, parts.storm.seed);
-    const guest = new GuestMemory(this.#host);
+    const guest = new GuestMemory(this.#host, { pageAccess: parts.pageAccess });
     loadImage(this.#host, guest, image);
     this.#domain = new XenDomain({
       host: this.#host, guest, vcpuCount,
@@ -250,14 +251,13 @@ export class RunningMachine {
   #finish(end: MachineEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    this.#host.stop();
     for (const vcpu of this.#vcpus) vcpu.postRequest(REQUEST_STOP);
     void this.#endThreads();
   }
 
   async #endThreads(): Promise<void> {
     await Promise.all(this.#vcpuThreads.map(endThread));
-    this.#control.stopMemory();
-    this.#host.wakeMemoryThread();
     this.#control.stopDevices();
     await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
     this.#parts.swap?.close();

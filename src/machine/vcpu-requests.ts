@@ -1,6 +1,7 @@
 /** Requests to the vCPUs from any thread. */
-import { REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE } from "../abi/layout.js";
+import { REQUEST_CODE_INVALIDATE, REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE } from "../abi/layout.js";
 import type { VcpuState } from "../cpu/index.js";
+import type { VcpuFlush } from "../host-memory/index.js";
 
 /** Longest sleep before the mode word is looked at again: leaving guest mode wakes nobody by itself. */
 const RECHECK_MS = 1;
@@ -23,4 +24,12 @@ export function flushVcpuTlbs(vcpus: readonly VcpuState[]): void {
       vcpu.waitForRequest(requests, RECHECK_MS);
     }
   }
+}
+
+/** How a thread without a vCPU of its own reaches all of them. */
+export function vcpuFlush(vcpus: readonly VcpuState[]): VcpuFlush {
+  return {
+    tlbs: () => flushVcpuTlbs(vcpus),
+    code: () => vcpus.forEach((vcpu) => vcpu.postRequest(REQUEST_CODE_INVALIDATE)),
+  };
 }

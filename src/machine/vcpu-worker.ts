@@ -9,7 +9,7 @@ import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js"
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { attachHost } from "./thread-host.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-requests.js";
 
 const DEBUG_LINE_MAX = 256;
 const NEW_LINE = 10;
@@ -50,11 +50,19 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
   const host = attachHost(start, others);
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
-  host.setVcpuTlbFlush(() => {
-    core.flushTlb();
-    flushVcpuTlbs(others);
+  const othersFlush = vcpuFlush(others);
+  host.setVcpuFlush({
+    tlbs: (mustNotSleep) => {
+      core.flushTlb();
+      othersFlush.tlbs(mustNotSleep);
+    },
+    code: () => {
+      core.flushCode();
+      othersFlush.code();
+    },
   });
   const guest = new GuestMemory(host, {
+    pageAccess: start.pageAccess,
     onCodeWrite: (gfn) => {
       core.invalidateCode(gfn);
       for (const other of others) other.postRequest(REQUEST_CODE_INVALIDATE);

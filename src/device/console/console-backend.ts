@@ -27,7 +27,7 @@ export class ConsoleBackend {
   /** Creates the xenstore nodes of the extra consoles. Precondition: the domain is initialised. */
   constructor(parts: { domain: DeviceDomain; guest: GuestMemory; store: Store }, options: ConsoleOptions) {
     this.#options = options;
-    const page = parts.guest.openPage(gpaOfGfn(gfnOf(parts.domain.param(HVM_PARAM_CONSOLE_PFN))), PAGE_SIZE);
+    const page = parts.guest.openPage(gpaOfGfn(gfnOf(parts.domain.param(HVM_PARAM_CONSOLE_PFN))), PAGE_SIZE, "console ring");
     this.#first = page && new ConsoleRing(parts.domain, page, parts.domain.param(HVM_PARAM_CONSOLE_EVTCHN));
     const extra = Math.max(0, options.consoleCount - 1);
     this.#frontends = Array.from({ length: extra }, (_, index) => new ConsoleFrontend(parts, index + 1));

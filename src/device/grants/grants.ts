@@ -36,5 +36,5 @@ export function readGrant(domain: DeviceDomain, guest: GuestMemory, reference: n
 /** Opens a granted page for writing; undefined = not granted so, or there is no memory. */
 export function openGrantedPage(domain: DeviceDomain, guest: GuestMemory, reference: number): GuestPage | undefined {
   const grant = readGrant(domain, guest, reference);
-  return grant === undefined || grant.isReadOnly ? undefined : guest.openPage(gpaOfGfn(gfnOf(grant.gfn)), PAGE_SIZE);
+  return grant === undefined || grant.isReadOnly ? undefined : guest.openPage(gpaOfGfn(gfnOf(grant.gfn)), PAGE_SIZE, "granted page");
 }

@@ -47,7 +47,7 @@ export class XenstoreServer {
   /** Precondition: the domain is initialised. */
   constructor(domain: DeviceDomain, guest: GuestMemory) {
     this.#domain = domain;
-    this.#page = guest.openPage(gpaOfGfn(gfnOf(domain.param(HVM_PARAM_STORE_PFN))), PAGE_SIZE);
+    this.#page = guest.openPage(gpaOfGfn(gfnOf(domain.param(HVM_PARAM_STORE_PFN))), PAGE_SIZE, "xenstore ring");
     this.#port = domain.param(HVM_PARAM_STORE_EVTCHN);
     this.#client = new GuestClient(this.store, (message) => this.#enqueue(formatMessage(message)));
   }

@@ -33,8 +33,8 @@ export class EventDelivery {
   constructor(state: DomainState, guest: GuestMemory, parts: { kick: (vcpu: number) => void; vcpuCount: number }) {
     this.#state = state;
     this.#kick = parts.kick;
-    this.#shared = new PageSlot(guest);
-    this.#infos = Array.from({ length: parts.vcpuCount }, () => new PageSlot(guest));
+    this.#shared = new PageSlot(guest, "shared_info");
+    this.#infos = Array.from({ length: parts.vcpuCount }, () => new PageSlot(guest, "vcpu_info"));
   }
 
   /** The guest's shared_info page; undefined = not mapped yet, or its memory is gone. */

@@ -3,6 +3,7 @@
  */
 import { gfnOfGpa, gpaOf, pageOffset } from "../../abi/address.js";
 import { PAGE_SIZE } from "../../abi/layout.js";
+import type { PageUser } from "../../abi/page-users.js";
 import type { GuestMemory, GuestPage } from "../../guest-page/index.js";
 import type { LinearMemory } from "../interfaces.js";
 import type { DomainState } from "./domain-state.js";
@@ -32,6 +33,13 @@ export function registerAreaLocked(
   return true;
 }
 
+/** What a registered area is. */
+export interface AreaParts {
+  readonly user: PageUser;
+  readonly fields: AreaFields;
+  readonly size: number;
+}
+
 /** One thread's way to write a registered area. */
 export class GuestArea {
   readonly #state: DomainState;
@@ -40,12 +48,12 @@ export class GuestArea {
   readonly #first: PageSlot;
   readonly #rest: PageSlot;
 
-  constructor(state: DomainState, guest: GuestMemory, fields: AreaFields, size: number) {
+  constructor(state: DomainState, guest: GuestMemory, { user, fields, size }: AreaParts) {
     this.#state = state;
     this.#fields = fields;
     this.#size = size;
-    this.#first = new PageSlot(guest);
-    this.#rest = new PageSlot(guest);
+    this.#first = new PageSlot(guest, user);
+    this.#rest = new PageSlot(guest, user);
   }
 
   /** Whether the guest registered it. */
@@ -77,5 +85,11 @@ export class GuestArea {
     const firstBytes = this.#state.u32(this.#fields.firstBytes);
     if (offset < firstBytes) this.#firstPage(firstBytes)?.access((view) => view.storeU8(offset, value));
     else this.#restPage(firstBytes)?.access((view) => view.storeU8(offset - firstBytes, value));
+  }
+
+  /** Gives the windows back. */
+  close(): void {
+    this.#first.close();
+    this.#rest.close();
   }
 }

@@ -2,24 +2,27 @@
  * One thread's window on a guest page whose place is kept in shared memory and may change: reopened when it did.
  */
 import { gfnOf, gpaOfGfn } from "../../abi/address.js";
+import type { PageUser } from "../../abi/page-users.js";
 import type { GuestMemory, GuestPage } from "../../guest-page/index.js";
 
 /** Holds at most one opened range. Use by one thread only. */
 export class PageSlot {
   readonly #guest: GuestMemory;
+  readonly #user: PageUser;
   #gfn = -1;
   #offset = 0;
   #page: GuestPage | undefined;
 
-  constructor(guest: GuestMemory) {
+  constructor(guest: GuestMemory, user: PageUser) {
     this.#guest = guest;
+    this.#user = user;
   }
 
   /** The page that shows `lengthBytes` bytes at `offset` of `gfn`; undefined = no memslot there. */
   at(gfn: number, offset: number, lengthBytes: number): GuestPage | undefined {
     if (gfn === this.#gfn && offset === this.#offset && this.#page !== undefined) return this.#page;
     this.#page?.deactivate();
-    this.#page = this.#guest.openPage(gpaOfGfn(gfnOf(gfn), offset), lengthBytes);
+    this.#page = this.#guest.openPage(gpaOfGfn(gfnOf(gfn), offset), lengthBytes, this.#user);
     this.#gfn = gfn;
     this.#offset = offset;
     return this.#page;

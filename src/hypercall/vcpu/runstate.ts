@@ -36,7 +36,7 @@ export class Runstates {
     this.#state = state;
     this.#guest = guest;
     this.#areas = Array.from({ length: vcpuCount }, (_, vcpu) =>
-      new GuestArea(state, guest, areaFields(vcpu), vcpu_runstate_info.size));
+      new GuestArea(state, guest, { user: "runstate", fields: areaFields(vcpu), size: vcpu_runstate_info.size }));
   }
 
   /** Registers the area at `gva` and fills it; false = not mapped. */

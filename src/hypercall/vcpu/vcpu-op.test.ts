@@ -171,7 +171,7 @@ test("a physical area stays written after its page moved to another frame", with
   test.put(structOf(8, [0, 8, 0x5ff0]));
   vcpuOp(test, VCPUOP_register_runstate_memory_area, 0);
   test.guest.write(gpaOf(0x5000), Uint8Array.of(9));
-  assert.equal(test.host.moveFrame(gfnOf(5)), "moved");
+  assert.equal(test.host.moveFrames([gfnOf(5)]).moved, 1);
   test.nowNs = 2_000_000;
   test.domain.setRunstate(0, RUNSTATE_blocked);
   assert.equal(area(test, 0x5ff0).state, RUNSTATE_blocked);

@@ -91,7 +91,10 @@ function registerTime(call: HypercallContext): number {
   return state.withDomainLock(() => {
     const area = { gva, size: vcpu_time_info.size, linear: call.linear, guest };
     if (!registerAreaLocked(state, places, area)) return -EFAULT;
-    new GuestArea(state, guest, places, vcpu_time_info.size).write(timeInfoBytes());
+    // What is published stays true, so it is written once.
+    const written = new GuestArea(state, guest, { user: "time info", fields: places, size: vcpu_time_info.size });
+    written.write(timeInfoBytes());
+    written.close();
     return 0;
   });
 }

@@ -9,15 +9,21 @@ import { pageAt } from "./storm-pages.js";
 /** A command under way. */
 export type MemoryJob = Generator<void, MemoryResults[MemoryCommandName]>;
 
+/** A command that comes to an end. */
+export type PieceOfWork = Exclude<MemoryCommand, { readonly name: "storm" }>;
+
 const NOTHING_MOVED: MoveOutcome = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
 
-/** Begins a command; all but the storm's, which is not a piece of work but a state. */
-export function* runCommand(operations: MemoryOperations, command: Exclude<MemoryCommand, { name: "storm" }>): MemoryJob {
+/**
+ * Begins a command; all but the storm's, which is not a piece of work but a state. `shouldStop` is called, instead of a yield, within
+ * operations that cannot be left in the middle, and may do a piece of other work each time.
+ */
+export function* runCommand(operations: MemoryOperations, command: PieceOfWork, shouldStop: () => boolean): MemoryJob {
   switch (command.name) {
     case "show": return operations.memoryMap();
     case "slots": return operations.memoryMap().slots;
-    case "merge": return operations.mergeEqualPages();
-    case "offline": return operations.offlineBlock(command.block);
+    case "merge": return operations.mergeEqualPages(shouldStop);
+    case "offline": return operations.offlineBlock(command.block, shouldStop);
     case "online": return operations.onlineBlock(command.block);
     case "move": return command.gfn === "all" ? yield* moveAll(operations) : operations.moveFrames([gfnOf(command.gfn)]);
     case "swap": return yield* swapShare(operations, command.percent);

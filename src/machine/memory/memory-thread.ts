@@ -21,7 +21,6 @@ export interface MemoryThreadParts {
   /** The next command; undefined = none now. */
   readonly receive: () => MemoryRequest | undefined;
   readonly post: (message: MemoryMessage) => void;
-  readonly isStopping: () => boolean;
 }
 
 /** The loop. */
@@ -40,23 +39,34 @@ export class MemoryThread {
 
   /** Works until it is stopped. */
   run(): void {
-    const { operations, post, isStopping } = this.#parts;
+    const { operations, post } = this.#parts;
     this.#storm.step();
     post({ type: "ready" });
-    while (!isStopping()) {
+    while (!operations.isStopping) {
+      const seen = operations.reclaimWorkSeen;
       const waitNs = this.turn();
-      if (waitNs > SPIN_NS && !isStopping()) operations.waitForReclaimWork(waitNs / NS_PER_MS);
+      if (waitNs > SPIN_NS) operations.waitForReclaimWork(seen, waitNs / NS_PER_MS);
     }
   }
 
   /** One piece of everything that is to be done. Returns the nanoseconds until there is more; 0 = at once, Infinity = not by itself. */
   turn(): number {
     this.#takeCommands();
-    const reclaimWaitNs = this.#reclaimer.step();
-    const stormWaitNs = this.#storm.step();
+    const waitNs = this.#stepBackground();
     for (const one of this.#jobs) this.#step(one);
-    return this.#jobs.length > 0 ? 0 : Math.min(reclaimWaitNs, stormWaitNs);
+    return this.#jobs.length > 0 ? 0 : waitNs;
   }
+
+  #stepBackground(): number {
+    const reclaimWaitNs = this.#reclaimer.step();
+    return Math.min(reclaimWaitNs, this.#storm.step());
+  }
+
+  /** Within a command that cannot be left: reclaimer and storm get their turns, and the end of the VM ends it. */
+  readonly #shouldStop = (): boolean => {
+    this.#stepBackground();
+    return this.#parts.operations.isStopping;
+  };
 
   #takeCommands(): void {
     const { operations, storm, receive, post } = this.#parts;
@@ -66,13 +76,13 @@ export class MemoryThread {
         this.#storm.setRate(command.rate);
         post({ type: "done", id, result: storm.stats() });
       } else {
-        this.#jobs.push({ id, job: runCommand(operations, command) });
+        this.#jobs.push({ id, job: runCommand(operations, command, this.#shouldStop) });
       }
     }
   }
 
   #step(one: { readonly id: number; readonly job: MemoryJob }): void {
-    if (this.#parts.isStopping()) return;
+    if (this.#parts.operations.isStopping) return;
     const { done, value } = one.job.next();
     if (done !== true) return;
     this.#jobs = this.#jobs.filter((other) => other !== one);

@@ -4,17 +4,27 @@ import type { MemoryOperations } from "./memory-operations.js";
 const BATCH_PAGES = 64;
 /** Pause after a try that freed nothing; then the swap file may have room again, or pages are no longer in use. */
 const RETRY_NS = 1e8;
+/**
+ * Looks in a row, RETRY_NS apart, before a stall is told, and before its end is. A guest short of memory waits for a moment now and
+ * then and goes on, which is nobody's business.
+ */
+const LOOKS_BEFORE_STALL = 2;
+const LOOKS_BEFORE_END = 10;
+
+type ReclaimOperations = Pick<MemoryOperations, "needsReclaim" | "reclaim" | "stall">;
 
 /** The memory thread's part of reclaim. */
 export class Reclaimer {
-  readonly #operations: MemoryOperations;
+  readonly #operations: ReclaimOperations;
   readonly #nowNs: () => number;
   readonly #onStall: (reason: string | undefined) => void;
   #retryNs = 0;
-  #told: string | undefined;
+  #isTold = false;
+  /** Looks in a row that found the guest other than was told. */
+  #changedLooks = 0;
 
   /** `onStall` hears why the guest waits for memory, and undefined when it goes on. */
-  constructor(operations: MemoryOperations, nowNs: () => number, onStall: (reason: string | undefined) => void) {
+  constructor(operations: ReclaimOperations, nowNs: () => number, onStall: (reason: string | undefined) => void) {
     this.#operations = operations;
     this.#nowNs = nowNs;
     this.#onStall = onStall;
@@ -26,10 +36,9 @@ export class Reclaimer {
     if (now < this.#retryNs) return this.#retryNs - now;
     const wanted = this.#operations.needsReclaim();
     const freed = wanted === 0 ? 0 : this.#operations.reclaim(Math.min(wanted, BATCH_PAGES)).swapped;
+    this.#lookForStall();
     const isStuck = wanted > 0 && freed === 0;
-    // A guest that waits was stuck before, so nobody has to look while all is well.
-    if (isStuck || this.#told !== undefined) this.#lookForStall();
-    if (isStuck || this.#told !== undefined) {
+    if (isStuck || this.#isTold || this.#changedLooks > 0) {
       this.#retryNs = this.#nowNs() + RETRY_NS;
       return RETRY_NS;
     }
@@ -37,9 +46,12 @@ export class Reclaimer {
   }
 
   #lookForStall(): void {
-    const { stall } = this.#operations.memoryMap();
-    if (stall === this.#told) return;
-    this.#told = stall;
-    this.#onStall(stall);
+    const reason = this.#operations.stall;
+    const isStalled = reason !== undefined;
+    this.#changedLooks = isStalled === this.#isTold ? 0 : this.#changedLooks + 1;
+    if (this.#changedLooks < (isStalled ? LOOKS_BEFORE_STALL : LOOKS_BEFORE_END)) return;
+    this.#isTold = isStalled;
+    this.#changedLooks = 0;
+    this.#onStall(reason);
   }
 }

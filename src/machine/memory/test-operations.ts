@@ -16,6 +16,8 @@ export class ModelOperations implements MemoryOperations {
   wanted = 0;
   swapRoom = Infinity;
   stall: string | undefined;
+  isStopping = false;
+  readonly reclaimWorkSeen = 0;
 
   get pageCount(): number {
     return this.slots.reduce((sum, slot) => sum + slot.pageCount, 0);
@@ -66,11 +68,12 @@ export class ModelOperations implements MemoryOperations {
     return this.wanted;
   }
 
-  waitForReclaimWork(timeoutMs: number): void {
+  waitForReclaimWork(_seen: number, timeoutMs: number): void {
     this.sleeps.push(timeoutMs);
   }
 
-  mergeEqualPages(): { scanned: number; merged: number; framesFreed: number } {
+  mergeEqualPages(shouldStop: () => boolean): { scanned: number; merged: number; framesFreed: number } {
+    for (let batch = 0; batch < 10; batch++) shouldStop();
     return { scanned: this.pageCount, merged: 2, framesFreed: 1 };
   }
 

@@ -41,3 +41,13 @@ export function withLock<T>(words: SharedWords, index: number, body: () => T): T
     unlock(words, index);
   }
 }
+
+/** Runs `body` with the lock held if the lock is free now; "would-block" = it is not, and nothing was done. Never waits for the lock. */
+export function withLockIfFree<T>(words: SharedWords, index: number, body: () => T): T | "would-block" {
+  if (!tryLock(words, index)) return "would-block";
+  try {
+    return body();
+  } finally {
+    unlock(words, index);
+  }
+}

@@ -75,20 +75,25 @@ export class ReaderSlot {
 }
 
 /**
- * Returns when every section that was open at the call has been closed; does not wait for later ones. May sleep.
+ * Returns when every section that was open at the call has been closed; does not wait for later ones. Returns whether there was one.
+ * May sleep, unless `mustNotSleep`: then it spins, which ends because sections are short and never wait for anybody.
  * Precondition: the calling thread is outside its own sections.
  */
-export function synchronizeReaders(domain: ReaderDomain): void {
+export function synchronizeReaders(domain: ReaderDomain, mustNotSleep = false): boolean {
+  let waited = false;
   for (let slot = 0; slot < domain.slotCount; slot++) {
     const index = domain.firstIndex + slot * domain.strideWords;
     const epoch = Atomics.load(domain.words, index);
-    if ((epoch & 1) !== 0) waitForChange(domain.words, index, epoch);
+    if ((epoch & 1) === 0) continue;
+    waited = true;
+    waitForChange(domain.words, index, epoch, mustNotSleep);
   }
+  return waited;
 }
 
 /** Nobody notifies a slot (leaving must stay cheap), so the sleep is a short time-out. */
-function waitForChange(words: SharedWords, index: number, epoch: number): void {
-  for (let spin = 0; spin < SPIN_COUNT; spin++) {
+function waitForChange(words: SharedWords, index: number, epoch: number, mustNotSleep: boolean): void {
+  for (let spin = 0; spin < SPIN_COUNT || mustNotSleep; spin++) {
     if (Atomics.load(words, index) !== epoch) return;
   }
   while (Atomics.load(words, index) === epoch) Atomics.wait(words, index, epoch, SLEEP_MS);

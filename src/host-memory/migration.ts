@@ -1,0 +1,205 @@
+/**
+ * Pages get other frames while their users go on: single pages, and all of a memory block that is to go offline.
+ *
+ * A frame that several pages share is moved for all of them at once. A frame with more references than pages is pinned: it stays, and
+ * its pages are as they were. Linux calls that -EAGAIN and tries up to ten times (mm/migrate.c); so does an offline here.
+ */
+import type { Gfn, Pfn } from "../abi/address.js";
+import { HVA_BUSY, HVA_PRESENT, HVA_SHARED, hasFrame, pfnOfEntry, stateOfEntry } from "./address-space.js";
+import { assert } from "./errors.js";
+import { FRAMES_PER_BLOCK } from "./layout.js";
+import type { MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage } from "./operations.js";
+import { rangeOfPage } from "./page-changes.js";
+import type { PageChanges, PageName } from "./page-changes.js";
+
+/** Pages of one invalidation. */
+const BATCH_PAGES = 64;
+const OFFLINE_PASSES_MAX = 10;
+
+/** A frame on its way: where it is, where it goes, and all pages that have it. */
+interface Journey {
+  readonly source: Pfn;
+  readonly target: Pfn;
+  readonly state: typeof HVA_PRESENT | typeof HVA_SHARED;
+  readonly pages: readonly PageName[];
+  nptBefore: number[];
+  isMoved: boolean;
+}
+
+type Count = { -readonly [Key in keyof MoveOutcome]: number };
+
+/** One thread's moves. */
+export class Migration {
+  readonly #changes: PageChanges;
+
+  constructor(changes: PageChanges) {
+    this.#changes = changes;
+  }
+
+  /** As HostMemory.moveFrames. */
+  moveFrames(gfns: readonly Gfn[]): MoveOutcome {
+    return this.#changes.mutate(() => {
+      const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
+      const frames = this.#framesOfLocked(gfns, count);
+      this.#moveLocked(frames, count);
+      return count;
+    });
+  }
+
+  /** As HostMemory.offlineBlock. */
+  offlineBlock(block: number, shouldStop: () => boolean): OfflineOutcome {
+    const { pool } = this.#changes.parts;
+    const refusal = this.#refusalOf(block);
+    if (refusal !== undefined) return refusal;
+    let framesMoved = 0;
+    for (let pass = 0; pass < OFFLINE_PASSES_MAX && !shouldStop(); pass++) {
+      framesMoved += this.#emptyBlock(block, shouldStop);
+      if (pool.offlineBlock(block) === "offline") {
+        this.#changes.parts.counters.add("blocksOfflined");
+        return { result: "offline", framesMoved };
+      }
+    }
+    const pages = this.#pinnedPagesOf(block);
+    pool.cancelIsolation(block);
+    return { result: "refused", reason: "pinned", pages, detail: pinnedDetail(block, pages) };
+  }
+
+  /** As HostMemory.onlineBlock. */
+  onlineBlock(block: number): OnlineOutcome {
+    const { pool } = this.#changes.parts;
+    if (!pool.hasBlock(block)) return { result: "refused", reason: "no-such-block", detail: this.#noSuchBlock(block) };
+    if (!pool.onlineBlock(block)) return { result: "refused", reason: "online-already", detail: `block ${block} is online already` };
+    this.#changes.wakeMemoryWaiters();
+    return { result: "online" };
+  }
+
+  /** Why a block cannot go offline; undefined = it can, and is isolated now. */
+  #refusalOf(block: number): OfflineOutcome | undefined {
+    const { pool } = this.#changes.parts;
+    if (!pool.hasBlock(block)) return { result: "refused", reason: "no-such-block", detail: this.#noSuchBlock(block) };
+    const others = pool.blocks().filter(({ index, state }) => index !== block && state === "online");
+    const framesNeeded = pool.blocks().find(({ index }) => index === block)!.framesInUse;
+    const framesFree = others.reduce((sum, { framesTotal, framesInUse }) => sum + framesTotal - framesInUse, 0);
+    if (!pool.isolateBlock(block)) {
+      return { result: "refused", reason: "offline-already", detail: `block ${block} is offline already, or on its way` };
+    }
+    if (framesNeeded <= framesFree) return undefined;
+    pool.cancelIsolation(block);
+    const detail = `block ${block} has ${framesNeeded} frames in use, and the other blocks have only ${framesFree} free ones: swap something out or bring a block online first`;
+    return { result: "refused", reason: "no-room", framesNeeded, framesFree, detail };
+  }
+
+  #noSuchBlock(block: number): string {
+    const [first] = this.#changes.parts.pool.blocks();
+    return `there is no block ${block}: blocks are ${first!.index} to ${first!.index + this.#changes.parts.pool.blockCount - 1}`;
+  }
+
+  /** One pass over the frames of a block. Returns how many were moved. */
+  #emptyBlock(block: number, shouldStop: () => boolean): number {
+    const frames = [...this.#sharersBy((pfn) => pfn >>> 12 === block)];
+    const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
+    for (let from = 0; from < frames.length && !shouldStop(); from += BATCH_PAGES) {
+      this.#changes.mutate(() => this.#moveLocked(new Map(frames.slice(from, from + BATCH_PAGES)), count));
+    }
+    return count.moved;
+  }
+
+  #pinnedPagesOf(block: number): PinnedPage[] {
+    const users = this.#changes.parts.pins.usersByFrame();
+    return [...this.#sharersBy((pfn) => pfn >>> 12 === block)].map(([pfn, pages]) =>
+      ({ pfn, gfn: pages[0]!.gfn, users: users.get(pfn) ?? [] }));
+  }
+
+  /** All pages with a frame that `isWanted` picks, by frame. */
+  #sharersBy(isWanted: (pfn: Pfn) => boolean): Map<Pfn, PageName[]> {
+    const sharers = new Map<Pfn, PageName[]>();
+    this.#changes.forEachPage((name, entry) => {
+      if (!hasFrame(entry) || !isWanted(pfnOfEntry(entry))) return;
+      const pages = sharers.get(pfnOfEntry(entry));
+      if (pages === undefined) sharers.set(pfnOfEntry(entry), [name]);
+      else pages.push(name);
+    });
+    return sharers;
+  }
+
+  /** The frames of pages, each with all pages that have it. */
+  #framesOfLocked(gfns: readonly Gfn[], count: Count): Map<Pfn, PageName[]> {
+    const frames = new Map<Pfn, PageName[]>();
+    const shared = new Set<Pfn>();
+    for (const gfn of new Set(gfns)) {
+      const name = this.#changes.nameOf(gfn);
+      const entry = name === undefined ? 0 : this.#changes.parts.addressSpace.entry(name.page);
+      if (name === undefined) count.noSlot++;
+      else if (!hasFrame(entry)) count.absent++;
+      else if (stateOfEntry(entry) === HVA_SHARED) shared.add(pfnOfEntry(entry));
+      else frames.set(pfnOfEntry(entry), [name]);
+    }
+    if (shared.size > 0) for (const [pfn, pages] of this.#sharersBy((pfn) => shared.has(pfn))) frames.set(pfn, pages);
+    return frames;
+  }
+
+  /** Moves frames that have not changed hands since `frames` was made; one invalidation for all. Inside mutate. */
+  #moveLocked(frames: ReadonlyMap<Pfn, readonly PageName[]>, count: Count): void {
+    const journeys = [...frames].flatMap(([source, pages]) => this.#planLocked(source, pages, count) ?? []);
+    if (journeys.length === 0) return;
+    const ranges = journeys.flatMap(({ pages }) => pages.map(rangeOfPage));
+    this.#changes.invalidate(ranges, () => this.#replaceFrames(journeys));
+    const moved = journeys.filter((journey) => journey.isMoved);
+    count.moved += moved.length;
+    count.pinned += journeys.length - moved.length;
+    this.#changes.parts.counters.add("framesMoved", moved.length);
+    this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => (isMoved ? pages.map(() => source) : [target])));
+  }
+
+  #planLocked(source: Pfn, pages: readonly PageName[], count: Count): Journey | undefined {
+    const { addressSpace, pool } = this.#changes.parts;
+    const entries = pages.map(({ page }) => addressSpace.entry(page));
+    const entry = entries[0]!;
+    const isUnchanged = hasFrame(entry) && entries.every((other) => other === entry) && pfnOfEntry(entry) === source;
+    if (!isUnchanged) {
+      count.absent++;
+      return undefined;
+    }
+    const target = pool.allocateUncleared(pages[0]!.page, "beyond-limit");
+    if (target === undefined) {
+      count.outOfMemory++;
+      return undefined;
+    }
+    for (let more = 1; more < pages.length; more++) pool.addReference(target);
+    const state = stateOfEntry(entry) === HVA_SHARED ? HVA_SHARED : HVA_PRESENT;
+    return { source, target, state, pages, nptBefore: [], isMoved: false };
+  }
+
+  /**
+   * The middle of a move; an invalidation of the pages is active. The order matters: no new way to the old frames (BUSY, NPT entry
+   * gone), then no old way (TLBs flushed; guest pages were waited for by begin), then the copy.
+   */
+  #replaceFrames(journeys: readonly Journey[]): void {
+    const changes = this.#changes;
+    const { pool, views, addressSpace } = changes.parts;
+    changes.withMmuLock(() => {
+      for (const journey of journeys) journey.nptBefore = journey.pages.map((name) => changes.cutLocked(name, journey.source));
+    });
+    changes.flushVcpuTlbs();
+    for (const journey of journeys) {
+      // More references than pages: somebody pinned it, and may write to it at any time.
+      journey.isMoved = pool.references(journey.source) === journey.pages.length;
+      if (journey.isMoved) views.copyFrame(journey.target, journey.source);
+    }
+    changes.withMmuLock(() => {
+      for (const { pages, state, isMoved, source, target, nptBefore } of journeys) {
+        pages.forEach((name, index) => {
+          assert(stateOfEntry(addressSpace.entry(name.page)) === HVA_BUSY, "expected a page to stay BUSY during its move, got", name.gfn);
+          changes.settleLocked(name, state, isMoved ? target : source, nptBefore[index]!);
+        });
+      }
+    });
+    changes.wakeBusyWaiters();
+  }
+}
+
+function pinnedDetail(block: number, pages: readonly PinnedPage[]): string {
+  const named = pages.map(({ gfn, users }) => `gfn 0x${gfn.toString(16)} by ${users.length === 0 ? "a page in use" : users.join(" and ")}`);
+  const shown = named.slice(0, 8).join(", ") + (named.length > 8 ? `, and ${named.length - 8} more` : "");
+  return `block ${block} stays online: of its ${FRAMES_PER_BLOCK} frames ${pages.length} are held: ${shown}`;
+}
