@@ -9,7 +9,6 @@ const CELL_COUNT = 32;
 const CELLS = [["present", "#"], ["shared", "="], ["pinned", "!"], ["free", "."]] as const;
 const OFFLINE_CELL = "-";
 const PAGES_PER_MIB = 256;
-const PINNED_PAGES_SHOWN = 8;
 
 /** `memory show`. */
 export function renderMemory(map: MemoryMap): string[] {
@@ -107,11 +106,7 @@ export function renderOnline(outcome: OnlineOutcome): string[] {
 
 /** Why a block stayed as it was, in one line. */
 export function blockRefusal(outcome: OfflineOutcome | OnlineOutcome): string | undefined {
-  if (outcome.result !== "refused") return undefined;
-  if (outcome.reason !== "pinned") return `refused: ${outcome.detail}`;
-  const named = outcome.pages.slice(0, PINNED_PAGES_SHOWN).map(({ gfn, users }) => `gfn 0x${gfn.toString(16)} by ${users.join(" and ")}`);
-  const more = outcome.pages.length - named.length;
-  return `refused: ${outcome.detail} (${named.join(", ")}${more > 0 ? `, and ${more} more` : ""})`;
+  return outcome.result === "refused" ? `refused: ${outcome.detail}` : undefined;
 }
 
 function pages(count: number): string {

@@ -50,7 +50,7 @@ function guestPairs({ uptimeMs, bootMs, instructions, memory }: MachineStats): (
 }
 
 function countPair([name, value]: readonly [string, number]): readonly [string, Cell] {
-  return name.endsWith("Ms") ? [wordsOf(name.slice(0, -2)), `${value.toFixed(1)} ms`] : [wordsOf(name), value];
+  return name.endsWith("Ms") ? [`${wordsOf(name.slice(0, -2))} time`, `${value.toFixed(1)} ms`] : [wordsOf(name), value];
 }
 
 /** Users of guest pages that have used any. */

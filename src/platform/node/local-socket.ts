@@ -2,8 +2,9 @@
  * Text lines between programs of one machine: a Unix domain socket, or a named pipe on Windows, found by its path. Only the user may
  * connect. A side that is not read from stops reading, so neither can make the other keep more than a line or two.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { isMainThread } from "node:worker_threads";
 
 /** Longest line that is taken, in bytes without its end. */
@@ -145,6 +146,8 @@ async function writeLine(socket: Socket, line: string): Promise<void> {
 
 function checkPath(path: string): void {
   if (path === "") throw new LocalSocketError("the control socket needs a path");
+  // Node.js calls it EACCES when the folder is missing.
+  if (!IS_WINDOWS && !existsSync(dirname(path))) throw new LocalSocketError(`${path}: no such folder`);
   if (!IS_WINDOWS && Buffer.byteLength(path) > PATH_BYTES_MAX) {
     throw new LocalSocketError(`${path}: the path of a socket may have ${PATH_BYTES_MAX} bytes, this one has ${Buffer.byteLength(path)}`);
   }
