@@ -69,6 +69,27 @@ test("raw memory is touched in .raw.ts files, src/sync/real and src/cpu only", (
   report(faults, RAW_EXEMPTIONS);
 });
 
+/** Names by which code could get at a frame of the guest's: its number, its address, and the views of all memory. */
+const FRAME_NAMES = /\b(?:frameAddress|pfnOfAddress|presentPfn|tryPinFrame|HostViews|Pfn)\b|\.views\b/;
+/** Who may: the room that gives frames out, the one that guards them, the processor's core, and where the names are made. */
+const FRAME_ROOMS = /^(?:host-memory|guest-page|cpu|tidy)\/|^abi\/address\.ts$|^tidy\.test\.ts$/;
+const FRAME_EXEMPTIONS: Exemptions = {};
+
+test("no room above guest-page holds a frame of the guest: guest pages are reached inside the callback of an access only", () => {
+  const files = sources.filter(({ path }) => !FRAME_ROOMS.test(path) && !isTestCode(path));
+  const faults = files.flatMap((file) => file.code.split("\n").flatMap((line, index) =>
+    FRAME_NAMES.test(line) ? [`${file.path}:${index + 1}: ${line.trim()}`] : []));
+  report(faults, FRAME_EXEMPTIONS);
+});
+
+/** A view that is put away outlives its access. Its own use is checked at run time; this finds it before. */
+const KEPT_VIEW = /(?:this\.#?\w+|\w+\.\w+|\b(?:let|const) \w+) = view\b(?!\.)/;
+
+test("no view of a guest page is put away", () => {
+  const files = sources.filter(({ path }) => !isTestCode(path) && !/^(?:tidy|cpu)\b/.test(path));
+  report(files.flatMap((file) => file.code.split("\n").flatMap((line, index) => (KEPT_VIEW.test(line) ? [`${file.path}:${index + 1}`] : []))));
+});
+
 const LONG_FILES: Exemptions = {
 };
 
@@ -210,6 +231,12 @@ test("a long function and an undocumented export are noticed", () => {
   const file = sourceFile("exit/x.ts", `/** X. */\nexport function x(): { a: number } {\n${body}}\n\nexport class Y {\n  async y(a: string): Promise<void> {\n${body}  }\n}\n`);
   assert.deepEqual(functionsOf(file).map(({ name, lineCount }) => [name, lineCount]), [["x", 82], ["y", 82]]);
   assert.deepEqual(exportsOf(file).map(({ name, isDocumented }) => [name, isDocumented]), [["x", true], ["Y", false]]);
+});
+
+test("a kept view and a frame's address are noticed", () => {
+  assert.match("    this.#kept = view;", KEPT_VIEW);
+  assert.doesNotMatch("    const value = view.readU32(0);", KEPT_VIEW);
+  assert.match("  const base = frameAddress(pfn);", FRAME_NAMES);
 });
 
 test("what stands in strings, templates and patterns is not taken for code", () => {

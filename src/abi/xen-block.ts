@@ -35,6 +35,8 @@ export const XEN_DOMAIN = {
   deviceEventsHint: 0x24,
   /** u32: gfn + 1 of shared_info, 0 = not mapped. domainLock and eventLock to change it. */
   sharedInfoGfn: 0x28,
+  /** u32: 1 when some bit of deferredSends was set since a vCPU looked. Atomic. */
+  deferredSendsHint: 0x2c,
   /** u64: pages the domain has now and may have. domainLock. */
   currentPages: 0x30,
   maximumPages: 0x38,
@@ -52,6 +54,8 @@ export const XEN_DOMAIN = {
   grantFrames: 0x800,
   /** u32: memslots made for pages outside RAM so far; their ids count from here. domainLock. */
   slotsMade: 0xa00,
+  /** 4096 bits: ports whose sender could not finish without sleeping; a vCPU sends them. Atomic. */
+  deferredSends: 0xb00,
   /** 64 * 64 * u32: calls by hypercall number and sub-operation, the last column for every other one. Atomic. */
   counts: 0x1000,
   /** 4096 * XEN_PORT_SIZE. eventLock. */
@@ -82,8 +86,6 @@ export const XEN_VCPU = {
   runstateGpa: 0x10,
   runstateGpaRest: 0x18,
   runstateFirstBytes: 0x20,
-  /** u32: event raised while no vcpu_info is reachable. eventLock. */
-  shadowUpcall: 0x24,
   /** u64 absolute ns, all ones = not armed. Atomic. */
   singleshotDeadline: 0x28,
   /** u64 ns, 0 = off; u64 absolute ns of the next one. Atomic. */
@@ -101,6 +103,8 @@ export const XEN_VCPU = {
   timeGpa: 0x80,
   timeGpaRest: 0x88,
   timeFirstBytes: 0x90,
+  /** u64: selector bits raised while vcpu_info was not reachable, or not without sleeping. Atomic; the vCPU moves them over. */
+  shadowSelector: 0x98,
   /** 24 * u32: port of each virtual interrupt, 0 = none. eventLock. */
   virqPorts: 0xa0,
 } as const;

@@ -5,8 +5,8 @@ import type { Gfn } from "../abi/address.js";
 export interface DeviceDomain {
   /** An HVM parameter (HVM_PARAM_*). */
   param(index: number): number;
-  /** Notifies the guest by `port`; false = the port is not connected to the back ends. */
-  raisePort(port: number): boolean;
+  /** Notifies the guest by `port`, without sleeping; false = the port is not connected to the back ends. */
+  raisePortNoSleep(port: number): boolean;
   /** Takes the back end's end of a port the guest opened; false = it did not. */
   bindPort(port: number): boolean;
   /** Ports by which the guest notified the back ends since the last call. */

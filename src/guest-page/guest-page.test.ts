@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { gfnOf, gpaOf } from "../abi/address.js";
 import { HostMemory } from "../host-memory/index.js";
 import { GuestMemory } from "./index.js";
-import type { GuestPage, PageView } from "./index.js";
+import type { GuestPage, PageValue, PageView } from "./index.js";
 
 function machine(): { host: HostMemory; guest: GuestMemory } {
   const host = HostMemory.create({ guestMemoryBytes: 0x10_0000, vcpuCount: 1 });
@@ -91,7 +91,7 @@ test("a range that leaves its page stops the VM", () => {
 test("the view reaches the opened range and not a byte more", () => {
   const { guest } = machine();
   const page = openAt(guest, 0x2100, 16);
-  const outside: ((view: PageView) => unknown)[] = [
+  const outside: ((view: PageView) => PageValue)[] = [
     (view) => view.readU8(16), (view) => view.readU32(13), (view) => view.writeU64(9, 1n), (view) => view.readU16(-1),
     (view) => view.copyIn(8, new Uint8Array(9)), (view) => view.copyOut(0, 17), (view) => view.testAndSetBit(128),
     (view) => view.orU32(16, 1), (view) => view.fill(15, 2), (view) => view.exchangeU8(16, 1),
@@ -100,11 +100,18 @@ test("the view reaches the opened range and not a byte more", () => {
   assert.equal(guest.read(gpaOf(0x2000), 4096)!.every((byte) => byte === 0), true);
 });
 
-test("a view kept beyond its callback is dead", () => {
+test("a view kept beyond its callback is dead, and the compiler refuses to let one out", () => {
   const { guest } = machine();
   const page = openAt(guest, 0x2000, 16);
-  const kept = page.access((view) => view)!;
-  assert.throws(() => kept.readU8(0), { name: "AssertionError", message: /inside the callback/ });
+  const kept: PageView[] = [];
+  page.access((view) => void kept.push(view));
+  assert.throws(() => kept[0]!.readU8(0), { name: "AssertionError", message: /inside the callback/ });
+  // @ts-expect-error a view is no PageValue
+  page.access((view) => view);
+  // @ts-expect-error nor is a function that holds it
+  page.access((view) => () => view.readU8(0));
+  // @ts-expect-error nor a promise, whose code would go on behind the access
+  page.tryAccess(async (view) => view.readU8(0));
 });
 
 test("a callback that throws closes its section, so that a move does not hang", () => {

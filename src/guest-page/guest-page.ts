@@ -32,6 +32,13 @@ export interface GuestPageParts {
   readonly onCodeWrite: CodeWriteListener | undefined;
 }
 
+/**
+ * What may leave the callback of an access: copies. Not the view, nor a function or promise that could still hold it: behind the
+ * callback the frame may be somebody else's.
+ */
+export type PageValue =
+  | void | undefined | null | boolean | number | bigint | string | Uint8Array | readonly PageValue[] | { readonly [key: string]: PageValue };
+
 /** What `enter` answers when the mapping was revoked or never made. */
 export const NOT_MAPPED = -1;
 const NOT_NOTED = -1;
@@ -104,7 +111,7 @@ export abstract class GuestPage {
    * `use` may neither sleep, nor take a lock that is held while a guest page is refreshed, nor use `access` or `refresh`
    * of any page; `tryAccess` of another page is allowed.
    */
-  tryAccess<T>(use: (view: PageView) => T): T | undefined {
+  tryAccess<T extends PageValue>(use: (view: PageView) => T): T | undefined {
     const base = this.enter();
     return base === NOT_MAPPED ? undefined : this.#useAndLeave(base, use);
   }
@@ -113,7 +120,7 @@ export abstract class GuestPage {
    * Like `tryAccess`, but refreshes until it succeeds; undefined = the memslot is gone or the host is out of memory.
    * May sleep. Precondition: not inside the callback of another access. `use` runs at most once.
    */
-  access<T>(use: (view: PageView) => T): T | undefined {
+  access<T extends PageValue>(use: (view: PageView) => T): T | undefined {
     this.host.invalidations.assertOutside();
     for (;;) {
       const base = this.enter();

@@ -23,6 +23,8 @@ export interface DomainMemory {
   /** Makes pages exist in a hole. Throws when the host has no room for another memslot. */
   addMemslot(slot: { readonly id: number; readonly baseGfn: Gfn; readonly pageCount: number }): unknown;
   removeMemslot(id: number): unknown;
+  /** Counts events that went round by the vCPU. */
+  readonly counters: { add(name: "shadowDeliveries" | "deferredSends"): void };
   /** The memslot that holds `gfn`, undefined = a hole. */
   findMemslot(gfn: Gfn): { readonly id: number; readonly pageCount: number } | undefined;
   /** Gives the frames of a range back to the pool; the pages read as zeros afterwards. */

@@ -109,6 +109,7 @@ export class XenDomain {
 
   /** Whether a port that `vcpu` waits for in SCHEDOP_poll is pending. */
   pollReady(vcpu: number): boolean {
+    this.#domain.ports.sendDeferred();
     return this.#domain.scheduling.pollReady(vcpu);
   }
 
@@ -117,8 +118,12 @@ export class XenDomain {
     this.#domain.scheduling.endPoll(vcpu);
   }
 
-  /** Whether `vcpu` has to be entered through the callback vector as soon as it takes interrupts. */
+  /**
+   * Whether `vcpu` has to be entered through the callback vector as soon as it takes interrupts. By a thread that may sleep: it first
+   * finishes what senders left that could not.
+   */
   upcallPending(vcpu: number): boolean {
+    this.#domain.ports.sendDeferred();
     return this.#domain.delivery.upcallPending(vcpu);
   }
 
@@ -178,6 +183,16 @@ export class XenDomain {
   /** A back end notifies the guest; false = `port` is not connected to the back ends. */
   raisePort(port: number): boolean {
     return this.#domain.ports.raiseFromBackend(port);
+  }
+
+  /** As `raisePort`, from a context that may not sleep: revoked pages and a taken lock are left to the vCPU. */
+  raisePortNoSleep(port: number): boolean {
+    return this.#domain.ports.raiseFromBackendNoSleep(port);
+  }
+
+  /** Looks revoked pages of event delivery up again, so that `raisePortNoSleep` reaches the guest at once. May sleep. */
+  refreshDelivery(): void {
+    this.#domain.delivery.refresh();
   }
 
   /** Connects the back ends to a port the guest opened for them; false = it did not. */

@@ -104,6 +104,7 @@ function run(start: ThreadStart): void {
   const inputs = Array.from({ length: INPUT_RING_COUNT }, (_, index) => new ByteRing(memory, index));
   while (!control.devicesStopping) {
     const seen = control.doorbell;
+    domain.refreshDelivery();
     if (control.takeShutdownRequest()) backends.xenstore.store.writeText(SHUTDOWN_NODE, "poweroff");
     while (service(backends, gate, inputs)) continue;
     if (!control.devicesStopping) control.waitForDoorbell(seen);

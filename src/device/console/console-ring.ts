@@ -36,7 +36,7 @@ export class ConsoleRing {
       return NOTHING;
     });
     // The guest sleeps or spins while its ring is full: tell it about the room.
-    if (bytes !== undefined && bytes.length > 0) this.#domain.raisePort(this.#port);
+    if (bytes !== undefined && bytes.length > 0) this.#domain.raisePortNoSleep(this.#port);
     return bytes ?? NOTHING;
   }
 
@@ -44,7 +44,7 @@ export class ConsoleRing {
   putInput(bytes: Uint8Array): number {
     const count = this.#page.access((view) => putIntoRing(view, INPUT, bytes));
     if (count === undefined || count === RING_BROKEN || count === 0) return 0;
-    this.#domain.raisePort(this.#port);
+    this.#domain.raisePortNoSleep(this.#port);
     return count;
   }
 

@@ -36,7 +36,7 @@ export class TestGuest implements BackendDomain {
     return values[index] ?? 0;
   }
 
-  raisePort(port: number): boolean {
+  raisePortNoSleep(port: number): boolean {
     if (this.openPorts.has(port)) this.raised.push(port);
     return this.openPorts.has(port);
   }

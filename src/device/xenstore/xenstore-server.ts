@@ -63,7 +63,7 @@ export class XenstoreServer {
     let rounds = 0;
     while (rounds < ROUNDS_MAX && this.#serviceOnce()) rounds++;
     const didWork = rounds > 0;
-    if (didWork) this.#domain.raisePort(this.#port);
+    if (didWork) this.#domain.raisePortNoSleep(this.#port);
     return didWork;
   }
 

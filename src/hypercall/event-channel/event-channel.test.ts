@@ -9,7 +9,8 @@ import {
   shared_info, vcpu_info, vcpu_register_vcpu_info, VCPUOP_register_vcpu_info, VIRQ_TIMER, xen_add_to_physmap,
   XENMAPSPACE_shared_info, XENMEM_add_to_physmap,
 } from "../../abi/xen/index.js";
-import { gpaOf } from "../../abi/address.js";
+import { gfnOf, gpaOf } from "../../abi/address.js";
+import { DomainState } from "../state/domain-state.js";
 import { ARGUMENT_GVA, structOf, TestDomain, UNMAPPED_GVA } from "../testing/test-domain.js";
 
 const SHARED_GFN = 1;
@@ -268,4 +269,65 @@ test("all 4095 ports can be used, then -ENOSPC; reset closes them", withDomain((
   assert.equal(bindIpi(domain, 0), -ENOSPC);
   assert.equal(op(domain, EVTCHNOP_reset, [0, 2, DOMID_SELF]), 0);
   assert.equal(bindIpi(domain, 0), 1);
+}));
+
+/** A port of the back ends, with shared_info mapped and windows open. */
+function backendPort(domain: TestDomain): number {
+  mapSharedInfo(domain);
+  const port = domain.domain.param(18);
+  assert.ok(domain.domain.raisePort(port));
+  clearUpcall(domain, 0);
+  domain.guest.write(gpaOf(SHARED + shared_info.evtchn_pending), new Uint8Array(512));
+  domain.kicks.length = 0;
+  return port;
+}
+
+test("a send that may not sleep goes straight to the guest while its pages are mapped", withDomain((domain) => {
+  const port = backendPort(domain);
+  domain.domain.refreshDelivery();
+  assert.ok(domain.domain.raisePortNoSleep(port));
+  assert.ok(bit(domain, shared_info.evtchn_pending, port));
+  assert.deepEqual(domain.kicks, [0]);
+  assert.equal(domain.host.pageStatistics().deferredSends, 0);
+  assert.ok(!domain.domain.raisePortNoSleep(999));
+}));
+
+test("a send that may not sleep and finds shared_info revoked is finished by the vCPU, once", withDomain((domain) => {
+  const port = backendPort(domain);
+  domain.host.moveFrames([gfnOf(SHARED_GFN)]);
+  assert.ok(domain.domain.raisePortNoSleep(port));
+  assert.ok(domain.domain.raisePortNoSleep(port));
+  assert.ok(!bit(domain, shared_info.evtchn_pending, port), "nothing was looked up by the sender");
+  assert.deepEqual(domain.kicks, [0, 0]);
+  assert.ok(domain.domain.upcallPending(0));
+  assert.ok(bit(domain, shared_info.evtchn_pending, port));
+  assert.equal(domain.host.pageStatistics().deferredSends, 2);
+}));
+
+test("a send that may not sleep and finds vcpu_info revoked leaves its selector bit in our memory, and the vCPU moves it over", withDomain((domain) => {
+  const port = backendPort(domain);
+  domain.put(structOf(vcpu_register_vcpu_info.size, [vcpu_register_vcpu_info.mfn, 8, 9], [vcpu_register_vcpu_info.offset, 4, 128]));
+  assert.equal(domain.call(__HYPERVISOR_vcpu_op, [VCPUOP_register_vcpu_info, 0, ARGUMENT_GVA]), 0);
+  domain.domain.refreshDelivery();
+  const infoGpa = 9 * 4096 + 128;
+  domain.guest.write(gpaOf(infoGpa), new Uint8Array(16));
+  domain.host.moveFrames([gfnOf(9)]);
+  assert.ok(domain.domain.raisePortNoSleep(port));
+  assert.equal(domain.host.pageStatistics().shadowDeliveries, 1);
+  assert.deepEqual(Array.from(domain.get(infoGpa, 16).bytes), new Array<number>(16).fill(0));
+  assert.ok(domain.domain.upcallPending(0));
+  assert.equal(domain.get(infoGpa, 16).u64(vcpu_info.evtchn_pending_sel), 1n);
+  assert.equal(domain.get(infoGpa, 1).bytes[0], 1);
+  domain.guest.write(gpaOf(infoGpa), new Uint8Array(16));
+  assert.ok(!domain.domain.upcallPending(0), "a bit that was moved over does not come again");
+}));
+
+test("a send that may not sleep does not wait for the event lock: the vCPU finishes it", withDomain((domain) => {
+  const port = backendPort(domain);
+  domain.domain.refreshDelivery();
+  const state = new DomainState(domain.host.memory.buffer);
+  state.withEventLock(() => assert.ok(domain.domain.raisePortNoSleep(port)));
+  assert.ok(!bit(domain, shared_info.evtchn_pending, port));
+  assert.ok(domain.domain.upcallPending(0));
+  assert.ok(bit(domain, shared_info.evtchn_pending, port));
 }));

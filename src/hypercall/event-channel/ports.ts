@@ -154,6 +154,7 @@ export class EventPorts {
     }
     this.#delivery.clearPendingLocked(port);
     this.#state.clearBit(XEN_DOMAIN.deviceEvents, port);
+    this.#state.clearBit(XEN_DOMAIN.deferredSends, port);
     this.#setLocked(port, CLOSED);
     return 0;
   }
@@ -213,10 +214,33 @@ export class EventPorts {
   raiseFromBackend(port: number): boolean {
     return this.#state.withEventLock(() => {
       const entry = this.entry(port);
-      if (entry.state !== EVTCHNSTAT_interdomain || entry.remote !== DOMID_BACKEND) return false;
+      if (!isBackendPort(entry)) return false;
       this.#delivery.setPendingLocked(port, entry.vcpu);
       return true;
     });
+  }
+
+  /**
+   * As `raiseFromBackend`, for who may not sleep: waits for no lock and looks no page up. What cannot be done so is noted, and the vCPU
+   * that gets the event does it. False = the port is not connected.
+   */
+  raiseFromBackendNoSleep(port: number): boolean {
+    const result = this.#state.withEventLockIfFree(() => {
+      const entry = this.entry(port);
+      if (!isBackendPort(entry)) return false;
+      if (!this.#delivery.trySetPendingLocked(port, entry.vcpu)) this.#delivery.deferSend(port, entry.vcpu);
+      return true;
+    });
+    if (result !== "would-block") return result;
+    const entry = this.entry(port);
+    if (!isBackendPort(entry)) return false;
+    this.#delivery.deferSend(port, entry.vcpu);
+    return true;
+  }
+
+  /** Finishes the sends of those who could not sleep. By a vCPU's thread; may sleep. */
+  sendDeferred(): void {
+    for (const port of this.#delivery.takeDeferredSends()) this.raiseFromBackend(port);
   }
 
   /** Raises a virtual interrupt; false = the guest has not bound it. */
@@ -232,14 +256,7 @@ export class EventPorts {
   /** Ports whose guest side was notified since the last call, ascending. For the device thread. */
   takeDeviceEvents(): number[] {
     if (this.#state.exchangeU32(XEN_DOMAIN.deviceEventsHint, 0) === 0) return [];
-    const ports: number[] = [];
-    for (let word = 0; word < EVTCHN_2L_NR_CHANNELS / 32; word++) {
-      const offset = XEN_DOMAIN.deviceEvents + word * 4;
-      if (this.#state.u32(offset) === 0) continue;
-      const bits = this.#state.exchangeU32(offset, 0);
-      for (let bit = 0; bit < 32; bit++) if ((bits & (1 << bit)) !== 0) ports.push(word * 32 + bit);
-    }
-    return ports;
+    return this.#state.takeBits(XEN_DOMAIN.deviceEvents, EVTCHN_2L_NR_CHANNELS);
   }
 
   /** After shared_info appeared: announces what was raised before, now that there is a place for it. Caller holds eventLock. */
@@ -250,4 +267,9 @@ export class EventPorts {
       }
     }
   }
+}
+
+/** Whether the other end of a port is with the back ends. */
+function isBackendPort(entry: PortEntry): boolean {
+  return entry.state === EVTCHNSTAT_interdomain && entry.remote === DOMID_BACKEND;
 }

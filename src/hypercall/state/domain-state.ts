@@ -5,8 +5,8 @@
  * Lock order: domainLock, eventLock, then a vCPU's runstateLock; guest pages may be accessed under each.
  */
 import {
-  atomicAdd, atomicAnd, atomicCompareExchange, atomicExchange, atomicLoad, atomicLoadLong, atomicOr, atomicStore,
-  atomicStoreLong, sharedLongsOf, sharedWordsOf, withLock,
+  atomicAdd, atomicAnd, atomicAndLong, atomicCompareExchange, atomicExchange, atomicLoad, atomicLoadLong, atomicOr, atomicOrLong,
+  atomicStore, atomicStoreLong, sharedLongsOf, sharedWordsOf, withLock, withLockIfFree,
 } from "#sync";
 import type { SharedLongs, SharedWords } from "#sync";
 import { XEN_BLOCK_BASE, XEN_DOMAIN, XEN_PORT_SIZE, XEN_VCPU, XEN_VCPU_STRIDE } from "../../abi/xen-block.js";
@@ -82,6 +82,16 @@ export class DomainState {
     atomicStoreLong(this.#longs, this.#wordIndex(offset) >>> 1, value & ALL_ONES);
   }
 
+  /** Sets bits of a 64-bit word and returns the old value. */
+  orU64(offset: number, bits: bigint): bigint {
+    return BigInt.asUintN(64, atomicOrLong(this.#longs, this.#wordIndex(offset) >>> 1, BigInt.asIntN(64, bits)));
+  }
+
+  /** Keeps only the bits of `mask` in a 64-bit word and returns the old value. */
+  andU64(offset: number, mask: bigint): bigint {
+    return BigInt.asUintN(64, atomicAndLong(this.#longs, this.#wordIndex(offset) >>> 1, BigInt.asIntN(64, mask)));
+  }
+
   /** Reads a 64-bit word whose value is below 2^53. */
   number(offset: number): number {
     return Number(this.u64(offset));
@@ -107,6 +117,17 @@ export class DomainState {
     return (this.andU32(offset + (bit >>> 5) * 4, ~(1 << (bit & 31))) & (1 << (bit & 31))) !== 0;
   }
 
+  /** Clears all of `bitCount` bits (a multiple of 32) and returns the numbers of those that were set, ascending. */
+  takeBits(offset: number, bitCount: number): number[] {
+    const taken: number[] = [];
+    for (let word = 0; word < bitCount / 32; word++) {
+      if (this.u32(offset + word * 4) === 0) continue;
+      const bits = this.exchangeU32(offset + word * 4, 0);
+      for (let bit = 0; bit < 32; bit++) if ((bits & (1 << bit)) !== 0) taken.push(word * 32 + bit);
+    }
+    return taken;
+  }
+
   /** Runs `body` under the domain lock. Precondition: this thread holds none of the block's locks. */
   withDomainLock<T>(body: () => T): T {
     return withLock(this.#words, this.#wordIndex(XEN_DOMAIN.domainLock), body);
@@ -115,6 +136,11 @@ export class DomainState {
   /** Runs `body` under the event lock. Precondition: this thread holds at most the domain lock. */
   withEventLock<T>(body: () => T): T {
     return withLock(this.#words, this.#wordIndex(XEN_DOMAIN.eventLock), body);
+  }
+
+  /** Runs `body` under the event lock if that is free; "would-block" = it is not, and nothing was done. Never sleeps for the lock. */
+  withEventLockIfFree<T>(body: () => T): T | "would-block" {
+    return withLockIfFree(this.#words, this.#wordIndex(XEN_DOMAIN.eventLock), body);
   }
 
   /** Runs `body` under the run state lock of `vcpu`, the innermost one. */

@@ -28,6 +28,16 @@ export class PageSlot {
     return this.#page;
   }
 
+  /** The page of that place if it is open already, current or revoked. Never sleeps. */
+  openAt(gfn: number, offset: number): GuestPage | undefined {
+    return gfn === this.#gfn && offset === this.#offset ? this.#page : undefined;
+  }
+
+  /** Looks the page up again if it was revoked. May sleep. */
+  refresh(): void {
+    if (this.#page !== undefined && !this.#page.check()) this.#page.refresh();
+  }
+
   /** Gives the window back. */
   close(): void {
     this.#page?.deactivate();
