@@ -229,9 +229,14 @@ export class HostMemory {
     return gfn < ADDRESS_SPACE_PAGES ? this.#parts.npt.entry(gfn) : 0;
   }
 
-  /** For guest-page: marks a page written and returns the NPT flags. Precondition: inside the section that wrote it. */
-  markWritten(gfn: Gfn): number {
-    return this.#parts.npt.markWritten(gfn);
+  /** For guest-page: where the NPT entry of `gfn` is, for `markWritten`; negative = it has none yet. Never sleeps. */
+  nptEntryIndex(gfn: Gfn): number {
+    return this.#parts.npt.entryIndex(gfn);
+  }
+
+  /** For guest-page: marks a page written and returns the NPT flags. Precondition: after the end of the access that wrote it. */
+  markWritten(nptEntryIndex: number): number {
+    return this.#parts.npt.markWritten(nptEntryIndex);
   }
 
   /**
