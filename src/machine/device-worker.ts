@@ -7,6 +7,7 @@ import { REQUEST_EVENT } from "../abi/layout.js";
 import { DOMID_GUEST } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
 import { DeviceBackends } from "../device/index.js";
+import { flushVcpuTlbs } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
@@ -14,7 +15,6 @@ import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js"
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
-import { flushVcpuTlbs } from "./vcpu-requests.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
