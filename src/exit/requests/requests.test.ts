@@ -8,8 +8,10 @@ import { createTestMemory } from "../test-memory.raw.js";
 import { isAtGate } from "./gate.js";
 import { enterGuestMode, guestModeEpoch, leaveGuestMode } from "./guest-mode.js";
 import type { Job } from "./requests.worker.js";
-import { WORD_SLEEPING_WAITERS, WORD_STALE_RUNS, WORD_STALE_USES, WORD_STOP, wordFlushes, wordLooks, wordRaised, wordSteps, wordTaken }
-  from "./requests.words.js";
+import {
+  WORD_SLEEPING_WAITERS, WORD_SPURIOUS_WAKES, WORD_STALE_RUNS, WORD_STALE_USES, WORD_STOP, wordFlushes, wordLooks, wordRaised, wordSteps,
+  wordTaken,
+} from "./requests.words.js";
 import { clearRequest, flushVcpuTlbs, makeAllVcpusRequest, makeVcpusRequest, requestStatistics, waitUntilOutside } from "./vcpu-requests.js";
 
 const VCPUS = 2;
@@ -62,6 +64,7 @@ class Machine {
   async stop(ends: readonly Promise<unknown>[]): Promise<void> {
     makeAllVcpusRequest(this.vcpus, REQUEST_STOP);
     assert.deepEqual(await Promise.all(ends), ends.map(() => "stopped"));
+    assert.equal(this.load(WORD_SPURIOUS_WAKES), 0);
   }
 }
 
@@ -85,8 +88,8 @@ for (const form of ["flush", "flush-spinning"] as const) {
     const rounds = await request(machine, { form });
     assert.equal(machine.load(WORD_STALE_USES), 0);
     const { made, waits, waitNs } = requestStatistics(machine.vcpus[0]!);
-    assert.ok(rounds > 100 && made >= rounds && waits > 100 && waitNs > 0, `expected some of everything, got ${rounds} rounds, ${waits} waits`);
-    for (const { index } of machine.vcpus) assert.ok(machine.load(wordFlushes(index)) > 50);
+    assert.ok(rounds > 10 && made >= rounds && waits > 10 && waitNs > 0, `expected some of everything, got ${rounds} rounds, ${waits} waits`);
+    for (const { index } of machine.vcpus) assert.ok(machine.load(wordFlushes(index)) > 5);
     if (form === "flush-spinning") assert.equal(machine.load(WORD_SLEEPING_WAITERS), 0);
   });
 }
@@ -109,7 +112,7 @@ test("who waits for a long run of guest code sleeps and is woken when it ends", 
 test("after waitUntilOutside every run of guest code has begun after the call", { timeout: 60_000 }, async (context) => {
   const machine = new Machine(context);
   const rounds = await request(machine, { form: "outside" });
-  assert.ok(rounds > 100, `expected more rounds, got ${rounds}`);
+  assert.ok(rounds > 10, `expected more rounds, got ${rounds}`);
   assert.equal(machine.load(WORD_STALE_RUNS), 0);
   for (const { index } of machine.vcpus) assert.equal(machine.load(wordFlushes(index)), 0);
 });
@@ -123,10 +126,11 @@ test("no event is lost while a vCPU runs, halts and flushes", { timeout: 60_000 
   const rounds = await raiser as number;
   clearTimeout(timer);
   atomicStore(machine.words, WORD_STOP, 1);
-  assert.ok(await flusher as number > 100);
+  assert.ok(await flusher as number > 10);
   await machine.stop(ends);
   assert.equal(machine.load(WORD_STALE_USES), 0);
   assert.ok(rounds > 1000, `expected more than 1000 events to be taken, got ${rounds}`);
+  context.diagnostic(`${rounds} events`);
 });
 
 /** Waits until a halted vCPU no longer looks around: it sleeps. */

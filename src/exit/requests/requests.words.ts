@@ -14,6 +14,8 @@ export const WORD_STALE_USES = word(3);
 export const WORD_STALE_RUNS = word(4);
 /** Steps of guest code at which some thread slept, or was about to, until a vCPU leaves. */
 export const WORD_SLEEPING_WAITERS = word(5);
+/** Times that a HLT ended without an event. */
+export const WORD_SPURIOUS_WAKES = word(7);
 /** Not 0: requesters end. */
 export const WORD_STOP = word(6);
 /** Of vCPU n: events raised and taken, steps of guest code, looks around while halted, flushes. */

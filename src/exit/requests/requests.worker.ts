@@ -9,7 +9,7 @@ import { VcpuState } from "../../cpu/index.js";
 import { runVcpu } from "../run-loop.js";
 import { createTestVcpu, type TestVcpu } from "../test-vcpu.js";
 import {
-  WORD_GENERATION, WORD_RETIRED, WORD_RETIRED_RUNS, WORD_SLEEPING_WAITERS, WORD_STALE_RUNS, WORD_STALE_USES, WORD_STOP, wordFlushes,
+  WORD_GENERATION, WORD_RETIRED, WORD_RETIRED_RUNS, WORD_SLEEPING_WAITERS, WORD_SPURIOUS_WAKES, WORD_STALE_RUNS, WORD_STALE_USES, WORD_STOP, wordFlushes,
   wordLooks, wordRaised, wordSteps, wordTaken,
 } from "./requests.words.js";
 import { flushVcpuTlbs, makeAllVcpusRequest, waitUntilOutside } from "./vcpu-requests.js";
@@ -35,7 +35,8 @@ const words = new VcpuState(job.memory, 0).words;
 /** Guest code: uses a translation that only a flush renews, and takes its events. */
 class PretendedGuest {
   #translation = 0;
-  #runs = 0;
+  #halts = 0;
+  #isHalted = false;
   readonly vcpu: TestVcpu;
 
   constructor(readonly index: number, readonly stepsBlind: number, readonly halts: boolean) {
@@ -58,6 +59,8 @@ class PretendedGuest {
   }
 
   #run(): number {
+    if (this.#isHalted && !this.#isEventPending()) atomicAdd(words, WORD_SPURIOUS_WAKES, 1);
+    this.#isHalted = false;
     const begunAt = atomicLoad(words, WORD_GENERATION);
     for (let step = 1; step <= 200_000; step++) {
       // Both are judged by the run itself, while it is in guest mode: what it finds retired was retired during a use of it.
@@ -68,11 +71,16 @@ class PretendedGuest {
       if (this.#isEventPending()) atomicStore(words, wordTaken(this.index), atomicLoad(words, wordRaised(this.index)));
       if (step % this.stepsBlind !== 0) continue;
       if (this.vcpu.state.requests !== 0) return EXIT_REQUEST;
-      // A flush comes just before HLT now and then: its bit is set when the sleep begins.
-      if (this.halts && ++this.#runs % 3 === 0) this.vcpu.state.postRequest(REQUEST_TLB_FLUSH);
-      if (this.halts) return EXIT_HLT;
+      if (this.halts) return this.#halt();
     }
     return EXIT_BUDGET;
+  }
+
+  /** A flush comes just before HLT now and then: its bit is set when the sleep begins. */
+  #halt(): number {
+    this.#isHalted = true;
+    if (++this.#halts % 3 === 0) this.vcpu.state.postRequest(REQUEST_TLB_FLUSH);
+    return EXIT_HLT;
   }
 }
 
