@@ -14,7 +14,7 @@ import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js"
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
-import { vcpuFlush } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-flush.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
