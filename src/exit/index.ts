@@ -8,6 +8,7 @@ export { createLinearMemory } from "./linear-memory.js";
 export { MSR_TABLE, type MsrEntry } from "./msr-table.js";
 export { PORT_TABLE, type PortEntry } from "./port-io.js";
 export { isAtGate } from "./requests/gate.js";
+export { isInGuestMode } from "./requests/guest-mode.js";
 export {
   clearRequest, flushVcpuTlbs, makeAllVcpusRequest, makeVcpusRequest, requestStatistics, waitUntilOutside,
   type RequestOptions, type RequestStatistics,

@@ -6,12 +6,11 @@ import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { vcpuFlush } from "./vcpu-flush.js";
+import { attachHost } from "./thread-host.js";
 
 const DEBUG_LINE_MAX = 256;
 const NEW_LINE = 10;
@@ -48,12 +47,12 @@ function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
 function run(start: VcpuThreadStart): VcpuOutcome {
   const { memory, module, vcpuIndex: index, vcpuCount, originNs } = start;
   const nowNs = (): number => monotonicNs() - originNs;
-  const host = HostMemory.attach(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
+  const host = attachHost(start, vcpus);
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
-  host.setVcpuFlush(vcpuFlush(vcpus));
   const guest = new GuestMemory(host, {
+    pageAccess: start.pageAccess,
     onCodeWrite: (gfn) => {
       core.invalidateCode(gfn);
       makeAllVcpusRequest(others, REQUEST_CODE_INVALIDATE);

@@ -65,6 +65,11 @@ export function guestModeEpoch(vcpu: VcpuState): number | undefined {
   return (epoch & 1) === 0 ? undefined : epoch;
 }
 
+/** Whether a vCPU is in guest mode at this moment. Any thread. */
+export function isInGuestMode(vcpu: VcpuState): boolean {
+  return guestModeEpoch(vcpu) !== undefined;
+}
+
 /**
  * Returns when the vCPU has left guest mode once since `epoch` was seen. Never called by the vCPU's own thread in guest mode.
  * May be called with locks held: guest mode takes none but the core's split lock (docs/locking.md). `mustNotSleep` only spins.
