@@ -3,6 +3,7 @@
  * without messages. Offsets are bytes from MACHINE_BLOCK_BASE.
  *
  *   0x0_0000  control words (doorbell, power), what the storm has done
+ *   0x0_0080  counters of requests to vCPUs
  *   0x0_0100  one acknowledgement word a console
  *   0x0_1000  counters, VCPU_COUNTERS_SIZE apart
  *   0x1_0000  input rings of the consoles that the host writes to, INPUT_RING_SIZE apart
@@ -22,6 +23,16 @@ export const CONTROL = {
   onlineVcpus: 0x08,
   /** Not 0: the device thread is to write control/shutdown. */
   shutdownRequest: 0x0c,
+} as const;
+
+/** Counters of the requests that any thread made to vCPUs, all vCPUs together; every access atomic. */
+export const REQUEST_COUNTERS = {
+  /** u32, free running: requests made to several vCPUs at once, by any name. */
+  made: 0x80,
+  /** u32, free running: vCPUs that were waited for because they were in guest mode. */
+  waits: 0x84,
+  /** i64: nanoseconds that requesting threads spent waiting. */
+  waitNs: 0x88,
 } as const;
 
 /**

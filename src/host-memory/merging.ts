@@ -92,7 +92,7 @@ export class Merging {
   /** Pages that have a frame and that nobody pins. */
   #candidatesLocked(names: readonly PageName[]): Candidate[] {
     const { addressSpace, pool } = this.#changes.parts;
-    return names.flatMap((name) => {
+    return names.filter((name) => this.#changes.isCurrent(name)).flatMap((name) => {
       const entry = addressSpace.entry(name.page);
       const wasShared = stateOfEntry(entry) === HVA_SHARED;
       const isPinned = !wasShared && hasFrame(entry) && pool.references(pfnOfEntry(entry)) !== 1;

@@ -155,7 +155,7 @@ export class Migration {
     const { addressSpace, pool } = this.#changes.parts;
     const entries = pages.map(({ page }) => addressSpace.entry(page));
     const entry = entries[0]!;
-    const isUnchanged = hasFrame(entry) && entries.every((other) => other === entry) && pfnOfEntry(entry) === source;
+    const isUnchanged = hasFrame(entry) && pages.every((name) => this.#changes.isCurrent(name)) && entries.every((other) => other === entry) && pfnOfEntry(entry) === source;
     if (!isUnchanged) {
       count.absent++;
       return undefined;

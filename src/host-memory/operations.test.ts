@@ -214,3 +214,58 @@ test("a change that must not sleep gives up before it begins when another is goi
   assert.deepEqual(forms, [false, true]);
   assert.equal(host.pageStatistics().nonBlockableInvalidations, 1);
 });
+
+test("a page named twice is swapped out once", () => {
+  const host = hostWith(16);
+  host.setSwapStore(new TestSwapStore(100));
+  fillPage(host, gfnOf(3));
+  assert.deepEqual(host.swapOut([gfnOf(3), gfnOf(3)]), { swapped: 1, skipped: 1 });
+  assert.deepEqual([host.memoryMap().swapSlotsUsed, host.statistics().guestPagesPresent], [1, 0]);
+  assert.ok(isPageIntact(host, gfnOf(3)));
+});
+
+test("a reclaim of more pages than there are takes each once", () => {
+  const host = hostWith(16);
+  host.setSwapStore(new TestSwapStore(100));
+  for (const gfn of gfns(4)) fillPage(host, gfn);
+  assert.deepEqual(host.reclaim(10), { swapped: 4, skipped: 0 });
+  assert.deepEqual([host.memoryMap().swapSlotsUsed, host.statistics().framesInUse, host.statistics().guestPagesPresent], [4, 0, 0]);
+  for (const gfn of gfns(4)) assert.ok(isPageIntact(host, gfn));
+});
+
+/** Whether the processor's way to a page, if it has one, leads to the page's frame. */
+function hasTrueWay(host: ReturnType<typeof hostWith>, gfn: Gfn): boolean {
+  const entry = host.nptEntry(gfn);
+  return (entry & NPT_PRESENT) === 0 || entry >>> 12 === host.presentPfn(host.findHvaPage(gfn));
+}
+
+test("an offline that found pages before their memslot moved leaves the processor no way to their old frames", () => {
+  const host = hostWith(16);
+  fillPage(host, gfnOf(3));
+  let looks = 0;
+  host.offlineBlock(FIRST_BLOCK, () => {
+    if (looks++ !== 1) return false;
+    host.moveMemslot(0, gfnOf(0x1000));
+    host.faultIn(gfnOf(0x1003), true);
+    return false;
+  });
+  assert.ok(looks > 1);
+  assert.ok(hasTrueWay(host, gfnOf(0x1003)));
+  assert.ok(isPageIntact(host, gfnOf(0x1003), 3));
+});
+
+test("a merge that found pages before their memslot moved shares none of them", () => {
+  const host = hostWith(16);
+  for (const gfn of [3, 4]) fillPage(host, gfnOf(gfn), 7);
+  let looks = 0;
+  host.mergeEqualPages(() => {
+    if (looks++ > 0) return false;
+    host.moveMemslot(0, gfnOf(0x1000));
+    host.addMemslot({ id: 1, baseGfn: gfnOf(0), pageCount: 16 });
+    for (const gfn of [3, 4, 0x1003, 0x1004]) host.faultIn(gfnOf(gfn), true);
+    return false;
+  });
+  assert.ok(looks > 0);
+  for (const gfn of [3, 4, 0x1003, 0x1004]) assert.ok(hasTrueWay(host, gfnOf(gfn)), `page ${gfn}`);
+  for (const gfn of [0x1003, 0x1004]) assert.ok(isPageIntact(host, gfnOf(gfn), 7));
+});

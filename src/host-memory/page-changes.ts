@@ -166,6 +166,14 @@ export class PageChanges {
     return page < 0 ? undefined : { gfn, page };
   }
 
+  /**
+   * Whether a name still holds. One that was found outside the mutation lock may not: the page's memslot may have moved or gone since,
+   * and then a change would cut the NPT entry of somebody else's page and leave the page's own. Precondition: inside mutate.
+   */
+  isCurrent({ gfn, page }: PageName): boolean {
+    return this.parts.memslots.findHvaPage(gfn) === page;
+  }
+
   /** Calls `visit` for every page of every memslot that is not ABSENT. */
   forEachPage(visit: (name: PageName, entry: number) => void): void {
     for (const slot of this.parts.memslots.list()) {

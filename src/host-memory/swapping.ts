@@ -4,7 +4,7 @@
  */
 import { atomicAdd, atomicLoad, atomicStore, notifyWaiters } from "#sync";
 import { frameAddress, gfnOf, hvaPageOf } from "../abi/address.js";
-import type { Pfn } from "../abi/address.js";
+import type { HvaPage, Pfn } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
 import { HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { FRAMES_PER_BLOCK, WORD_CLOCK_HAND, WORD_FRAME_LIMIT, WORD_GUEST_PAGES_PRESENT, WORD_MEMORY_WORK } from "./layout.js";
@@ -101,15 +101,15 @@ export class Swapping {
     const { words, memslots } = this.#changes.parts;
     const slots = memslots.list();
     const total = slots.reduce((sum, slot) => sum + slot.pageCount, 0);
-    const chosen: PageName[] = [];
+    const chosen = new Map<HvaPage, PageName>();
     let hand = atomicLoad(words, WORD_CLOCK_HAND) % Math.max(total, 1);
-    for (let step = 0; step < 2 * total && chosen.length < count; step++) {
+    for (let step = 0; step < 2 * total && chosen.size < count; step++) {
       const name = nameAt(slots, hand);
-      if (this.#isVictimLocked(name)) chosen.push(name);
+      if (this.#isVictimLocked(name)) chosen.set(name.page, name);
       hand = (hand + 1) % total;
     }
     atomicStore(words, WORD_CLOCK_HAND, hand);
-    return chosen;
+    return [...chosen.values()];
   }
 
   #isVictimLocked({ gfn, page }: PageName): boolean {
@@ -132,9 +132,9 @@ export class Swapping {
   #takeSlotsLocked(names: readonly PageName[]): { victims: Victim[]; failure: string | undefined } {
     const { addressSpace, pool, swapMap } = this.#changes.parts;
     const victims: Victim[] = [];
-    for (const name of names) {
+    for (const name of new Map(names.map((named) => [named.page, named])).values()) {
       const entry = addressSpace.entry(name.page);
-      if (stateOfEntry(entry) !== HVA_PRESENT || pool.references(pfnOfEntry(entry)) !== 1) continue;
+      if (!this.#changes.isCurrent(name) || stateOfEntry(entry) !== HVA_PRESENT || pool.references(pfnOfEntry(entry)) !== 1) continue;
       const slot = swapMap.take();
       if (slot === undefined) return { victims, failure: `the swap file is full: all its ${swapMap.slotCount} pages are in use` };
       victims.push({ ...name, pfn: pfnOfEntry(entry), slot, nptBefore: 0, isWritten: false });

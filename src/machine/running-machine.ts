@@ -6,7 +6,7 @@ import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
-import { VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { clearRequest, isAtGate, makeAllVcpusRequest, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
@@ -18,8 +18,8 @@ import { InvalidOptionError } from "./errors.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
+import { vcpuFlush } from "./vcpu-flush.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
-import { vcpuFlush } from "./vcpu-requests.js";
 
 /** How long a thread may take to end by itself before it is ended. */
 const THREAD_GRACE_MS = 2000;
@@ -72,7 +72,6 @@ export class RunningMachine {
   #stall: string | undefined;
   #end: MachineEnd | undefined;
   #pausedWaiters: (() => void)[] = [];
-  #pausedCount = 0;
 
   constructor(parts: MachineParts) {
     const { image, vcpuCount } = parts;
@@ -139,17 +138,17 @@ export class RunningMachine {
     this.#finish({ outcome: { kind: "stopped" } });
   }
 
-  /** Resolves when no vCPU is in guest mode any more, or the machine has ended. */
+  /** Resolves when every vCPU stands still outside guest mode, or was let go again, or the machine has ended. */
   async pause(): Promise<void> {
     if (this.#end !== undefined) return;
-    const paused = new Promise<void>((resolve) => this.#pausedWaiters.push(resolve));
-    this.#pausedCount = 0;
-    for (const vcpu of this.#vcpus) vcpu.postRequest(REQUEST_PAUSE);
-    await paused;
+    makeAllVcpusRequest(this.#vcpus, REQUEST_PAUSE);
+    if (this.#isPaused()) return;
+    await new Promise<void>((resolve) => this.#pausedWaiters.push(resolve));
   }
 
   resume(): void {
-    for (const vcpu of this.#vcpus) vcpu.acknowledgeRequests(REQUEST_PAUSE);
+    clearRequest(this.#vcpus, REQUEST_PAUSE);
+    this.#releasePausedWaiters();
   }
 
   /** Looks at every vCPU. */
@@ -241,7 +240,12 @@ export class RunningMachine {
   #takeVcpuMessage(message: VcpuMessage): void {
     if (message.type === "debug") this.#events.onDebugOutput(message.bytes);
     else if (message.type === "ended") this.#finish({ outcome: message.outcome });
-    else if (++this.#pausedCount === this.#vcpus.length) this.#releasePausedWaiters();
+    else if (this.#isPaused()) this.#releasePausedWaiters();
+  }
+
+  /** A message "paused" only says that it is time to look: it may be of a pause that is over. */
+  #isPaused(): boolean {
+    return this.#vcpus.every((vcpu) => (vcpu.requests & REQUEST_PAUSE) !== 0 && isAtGate(vcpu));
   }
 
   #releasePausedWaiters(): void {

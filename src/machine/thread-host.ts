@@ -3,9 +3,9 @@ import type { VcpuState } from "../cpu/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { monotonicNs, SwapFileSlots } from "../platform/node/index.js";
 import type { ThreadStart } from "./messages.js";
-import { vcpuFlush } from "./vcpu-requests.js";
+import { vcpuFlush } from "./vcpu-flush.js";
 
-/** Opens the VM's memory in a thread other than the one that made it. `vcpus` are all of the VM, or all but the thread's own. */
+/** Opens the VM's memory in a thread other than the one that made it. `vcpus` are all of the VM. */
 export function attachHost({ memory, swap }: ThreadStart, vcpus: readonly VcpuState[]): HostMemory {
   const host = HostMemory.attach(memory);
   host.setVcpuFlush(vcpuFlush(vcpus));

@@ -1,9 +1,10 @@
 /** What the operator sees of the vCPUs. */
 import {
-  REQUEST_CODE_INVALIDATE, REQUEST_CODE_LOG, REQUEST_EVENT, REQUEST_INIT, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
-  STARTUP_RUNNING, VCPU_IN_GUEST_MODE,
+  REQUEST_CODE_INVALIDATE, REQUEST_CODE_LOG, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
+  STARTUP_RUNNING,
 } from "../abi/layout.js";
 import type { VcpuState } from "../cpu/index.js";
+import { isInGuestMode } from "../exit/index.js";
 
 /** Where a vCPU is: runs the guest's code, is in the hypervisor, sleeps in HLT, or is offline until it is started. */
 export type VcpuMode = "in guest" | "outside" | "halted" | "parked";
@@ -23,7 +24,7 @@ export interface VcpuReport {
 /** Names of the bits of the request word. */
 const REQUEST_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [REQUEST_STOP, "stop"], [REQUEST_TLB_FLUSH, "tlb-flush"], [REQUEST_EVENT, "event"], [REQUEST_PAUSE, "pause"],
-  [REQUEST_CODE_INVALIDATE, "code-invalidate"], [REQUEST_CODE_LOG, "code-log"], [REQUEST_INIT, "init"], [REQUEST_STARTUP, "startup"],
+  [REQUEST_CODE_INVALIDATE, "code-invalidate"], [REQUEST_CODE_LOG, "code-log"], [REQUEST_INIT, "init"], [REQUEST_STARTUP, "startup"], [REQUEST_KICK, "kick"],
 ];
 
 /** Looks at one vCPU; `isBlocked` = its run state is that of a sleeper. */
@@ -36,7 +37,7 @@ export function reportVcpu(vcpu: VcpuState, isBlocked: boolean, haltedNs: number
 }
 
 function modeOf(vcpu: VcpuState, isBlocked: boolean): VcpuMode {
-  if (vcpu.guestMode === VCPU_IN_GUEST_MODE) return "in guest";
+  if (isInGuestMode(vcpu)) return "in guest";
   if (vcpu.startup !== STARTUP_RUNNING) return "parked";
   return isBlocked ? "halted" : "outside";
 }

@@ -11,7 +11,7 @@ export const ROOM_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   hypercall: ["guest-page", "abi", "sync"],
   device: ["guest-page", "abi", "sync"],
   cpu: ["abi"],
-  exit: ["hypercall", "device", "guest-page", "abi", "cpu"],
+  exit: ["hypercall", "device", "guest-page", "abi", "cpu", "sync"],
   "platform/node": ["abi"],
   machine: ["exit", "hypercall", "device", "guest-page", "host-memory", "cpu", "platform/node", "abi", "sync"],
   cli: ["machine", "platform/node"],

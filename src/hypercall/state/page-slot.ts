@@ -20,7 +20,9 @@ export class PageSlot {
 
   /** The page that shows `lengthBytes` bytes at `offset` of `gfn`; undefined = no memslot there. */
   at(gfn: number, offset: number, lengthBytes: number): GuestPage | undefined {
-    if (gfn === this.#gfn && offset === this.#offset && this.#page !== undefined) return this.#page;
+    const open = this.openAt(gfn, offset);
+    // Two areas may begin at the same place with different lengths: the rests of areas that cross into the page.
+    if (open?.lengthBytes === lengthBytes) return open;
     this.#page?.deactivate();
     this.#page = this.#guest.openPage(gpaOfGfn(gfnOf(gfn), offset), lengthBytes, this.#user);
     this.#gfn = gfn;

@@ -176,3 +176,15 @@ test("a physical area stays written after its page moved to another frame", with
   test.domain.setRunstate(0, RUNSTATE_blocked);
   assert.equal(area(test, 0x5ff0).state, RUNSTATE_blocked);
 }));
+
+test("a run state area registered again with another rest in the same second page is written whole", withDomain((test) => {
+  for (const gpa of [0x6000 - 47, 0x6000 - 8, 0x6000 - 32, 0x6000]) {
+    test.put(structOf(8, [0, 8, gpa]));
+    assert.equal(vcpuOp(test, VCPUOP_register_runstate_memory_area, 0), 0);
+    test.nowNs += 1000;
+    test.domain.setRunstate(0, RUNSTATE_blocked);
+    test.nowNs += 1000;
+    test.domain.setRunstate(0, RUNSTATE_running);
+    assert.equal(area(test, gpa).entry, BigInt(test.nowNs));
+  }
+}));

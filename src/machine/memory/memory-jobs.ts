@@ -57,7 +57,7 @@ function* swapShare(operations: MemoryOperations, percent: number): Generator<vo
   let batch: Gfn[] = [];
   for (const gfn of spreadPages(operations.memslots())) {
     if (swapped >= wanted) break;
-    if (operations.hasFrame(gfn)) batch.push(gfn);
+    if (operations.isPresent(gfn)) batch.push(gfn);
     if (batch.length < Math.min(BATCH_PAGES_MAX, wanted - swapped)) continue;
     const outcome = operations.swapOut(batch);
     batch = [];

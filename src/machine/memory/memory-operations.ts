@@ -1,4 +1,4 @@
-/** What the memory thread needs of the host's memory; HostMemory has all of it but `hasFrame`. */
+/** What the memory thread needs of the host's memory; HostMemory fits. */
 import type { Gfn } from "../../abi/address.js";
 import type { MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, SwapOutcome } from "../../host-memory/index.js";
 
@@ -23,7 +23,7 @@ export interface MemoryOperations {
   memoryMap(): MemoryMap;
   memslots(): readonly FrameRange[];
   /** Whether the page has a frame now; a hint, and cheap. */
-  hasFrame(gfn: Gfn): boolean;
+  isPresent(gfn: Gfn): boolean;
   /** Pages that the hypervisor itself has mapped now. */
   mappedPages(): readonly { readonly gfn: Gfn }[];
   /** Pages that should be swapped out now so that the guest finds free frames; 0 = none. */

@@ -27,7 +27,7 @@ export class RandomNumbers {
   }
 }
 
-type PageSource = Pick<MemoryOperations, "hasFrame" | "mappedPages" | "memslots">;
+type PageSource = Pick<MemoryOperations, "isPresent" | "mappedPages" | "memslots">;
 
 /** The stream of chosen pages. */
 export class StormPages {
@@ -53,7 +53,7 @@ export class StormPages {
     const pageCount = slots.reduce((sum, slot) => sum + slot.pageCount, 0);
     for (let tries = TRIES_PER_PAGE * size; tries > 0 && chosen.size < size && pageCount > 0; tries--) {
       const gfn = pageAt(slots, this.#random.below(pageCount));
-      if (this.#source.hasFrame(gfn)) chosen.add(gfn);
+      if (this.#source.isPresent(gfn)) chosen.add(gfn);
     }
     return this.#mix([...chosen]);
   }

@@ -23,7 +23,7 @@ export class ModelOperations implements MemoryOperations {
     return this.slots.reduce((sum, slot) => sum + slot.pageCount, 0);
   }
 
-  hasFrame(gfn: Gfn): boolean {
+  isPresent(gfn: Gfn): boolean {
     return this.#isInSlot(gfn) && !this.swapped.has(gfn);
   }
 
@@ -58,7 +58,7 @@ export class ModelOperations implements MemoryOperations {
   }
 
   reclaim(pageCount: number): SwapOutcome {
-    const victims = [...Array(this.slots[1]!.pageCount).keys()].map((n) => gfnOf(0x1000 + n)).filter((gfn) => this.hasFrame(gfn));
+    const victims = [...Array(this.slots[1]!.pageCount).keys()].map((n) => gfnOf(0x1000 + n)).filter((gfn) => this.isPresent(gfn));
     const outcome = this.swapOut(victims.slice(0, pageCount));
     this.wanted = Math.max(0, this.wanted - outcome.swapped);
     return outcome;
