@@ -146,7 +146,8 @@ describe("the control socket of a program", { skip: process.platform === "win32"
   test("a paused guest says nothing, and goes on when it is resumed", async () => {
     assert.equal((await ctl("pause")).stdout, "paused\n");
     const [{ mode, requests, instructions }] = await result("vcpu", "show");
-    assert.deepEqual([mode, requests.includes("pause")], ["outside", true]);
+    // It may have been caught asleep.
+    assert.ok(["outside", "halted"].includes(mode) && requests.includes("pause"), `${mode} ${requests}`);
     // What it wrote before is on its way still.
     await wait(200);
     const { length } = output;
