@@ -2,7 +2,8 @@
  * The machine's part of the VM block: what the main thread, the vCPU threads and the device thread tell each other
  * without messages. Offsets are bytes from MACHINE_BLOCK_BASE.
  *
- *   0x0_0000  control words (doorbell, power)
+ *   0x0_0000  control words (doorbell, power), what the storm has done
+ *   0x0_0080  counters of requests to vCPUs
  *   0x0_0100  one acknowledgement word a console
  *   0x0_1000  counters, VCPU_COUNTERS_SIZE apart
  *   0x1_0000  input rings of the consoles that the host writes to, INPUT_RING_SIZE apart
@@ -23,6 +24,33 @@ export const CONTROL = {
   /** Not 0: the device thread is to write control/shutdown. */
   shutdownRequest: 0x0c,
 } as const;
+
+/** Counters of the requests that any thread made to vCPUs, all vCPUs together; every access atomic. */
+export const REQUEST_COUNTERS = {
+  /** u32, free running: requests made to several vCPUs at once, by any name. */
+  made: 0x80,
+  /** u32, free running: vCPUs that were waited for because they were in guest mode. */
+  waits: 0x84,
+  /** i64: nanoseconds that requesting threads spent waiting. */
+  waitNs: 0x88,
+} as const;
+
+/**
+ * What the memory thread tells of its storm of page moves; written by that thread only. Figures "of the run" count from the last
+ * change of the rate.
+ */
+export const STORM = {
+  /** i32: moves a second that are asked for; 0 = off, -1 = as many as there can be. */
+  rate: 0x18,
+  /** u32: what the choice of pages follows from. */
+  seed: 0x1c,
+  /** u64 each: moves since the start; moves, and nanoseconds, of the run; pages that were chosen and found pinned. */
+  moves: 0x20,
+  runMoves: 0x28,
+  runNs: 0x30,
+  pinned: 0x38,
+} as const;
+export const STORM_RATE_MAX = -1;
 
 /** hvc0 (shell), hvc1 (agent), then stdout and stderr of each exec slot. */
 export const CONSOLE_SHELL = 0;

@@ -259,17 +259,21 @@ export const VCPU = {
   counterDecodedInstructions: 0x630,
   counterArenaFlushes: 0x638,
 
-  // Shared with other threads; every access atomic.
+  // Shared with other threads; every access atomic. src/exit/requests has the protocol of the request and guest mode words.
   /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */
   request: 0x700,
-  /** i32 VCPU_OUTSIDE_GUEST_MODE, VCPU_IN_GUEST_MODE. */
-  guestMode: 0x704,
   /** u32: entries of the code log that this vCPU has dealt with. */
   codeLogPosition: 0x708,
   /** i32 STARTUP_*: whether the vCPU runs. Written by its own thread once the threads run. */
   startup: 0x70c,
   /** i32: 0, or 0x100 | page number of the start-up IPI that was sent to it. */
   startupPage: 0x710,
+  /** i32: 1 while the vCPU's thread stands at the gate: it does nothing until the gate requests are taken back. Written by that thread. */
+  atGate: 0x714,
+  /** i32: bumped at each entry to guest mode and each exit from it, so odd = in guest mode. Written by the vCPU's thread. */
+  guestEpoch: 0x740,
+  /** i32: threads that sleep, or are about to, until guestEpoch changes. */
+  guestEpochWaiters: 0x744,
 } as const;
 
 /** Code size modes: how instructions are decoded and how addresses wrap. */
@@ -307,11 +311,18 @@ export const REQUEST_CODE_LOG = 32;
 /** An INIT or a start-up IPI was sent to the vCPU. */
 export const REQUEST_INIT = 64;
 export const REQUEST_STARTUP = 128;
+/** Nothing to do but to leave guest mode once: what an interrupt between processors is elsewhere. */
+export const REQUEST_KICK = 256;
+
+/**
+ * Requests that only have to be dealt with before the vCPU enters guest mode again: they neither wake a vCPU that sleeps in HLT nor
+ * end its HLT.
+ */
+export const REQUESTS_QUIET = REQUEST_TLB_FLUSH | REQUEST_CODE_INVALIDATE | REQUEST_CODE_LOG | REQUEST_KICK;
+/** Requests that the vCPU never takes: it stays outside guest mode until who set them clears them. */
+export const REQUESTS_GATE = REQUEST_PAUSE;
 
 /** VCPU.startup: runs; waits for a start-up IPI; halted with interrupts off, which only INIT ends. */
 export const STARTUP_RUNNING = 0;
 export const STARTUP_WAITING = 1;
 export const STARTUP_HALTED = 2;
-
-export const VCPU_OUTSIDE_GUEST_MODE = 0;
-export const VCPU_IN_GUEST_MODE = 1;

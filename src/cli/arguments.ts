@@ -1,11 +1,15 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
 import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, VCPUS_MAX } from "../machine/index.js";
+import { helpLines } from "../machine/control/index.js";
+import type { CtlArguments } from "./ctl.js";
 import { UsageError } from "./errors.js";
 import { STATUS_TABLE } from "./exit-status.js";
+import { addMemoryOptions, type MemoryArguments, type RawMemoryOptions, readMemoryOptions } from "./memory-arguments.js";
+import { parseSize, parseWhole } from "./sizes.js";
 
 /** What `unpinned run` was asked for. */
-export interface RunArguments {
+export interface RunArguments extends MemoryArguments {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly append?: string;
@@ -13,14 +17,16 @@ export interface RunArguments {
   readonly vcpus: number;
   readonly exec?: string;
   readonly timeoutMs?: number;
+  /** Path on which commands are taken. */
+  readonly control?: string;
   readonly json: boolean;
   readonly verbose: boolean;
 }
 
-/** Result of reading the command line: something to run, or text to print (help, version). */
-export type ParsedArguments = { readonly run: RunArguments } | { readonly text: string };
+/** Result of reading the command line: something to do, or text to print (help, version). */
+export type ParsedArguments = { readonly run: RunArguments } | { readonly ctl: CtlArguments } | { readonly text: string };
 
-interface RawOptions {
+interface RawOptions extends RawMemoryOptions {
   kernel?: string;
   initrd?: string;
   append?: string;
@@ -28,36 +34,61 @@ interface RawOptions {
   vcpus: string;
   exec?: string;
   timeout?: string;
+  control?: string;
   json?: boolean;
   verbose?: boolean;
 }
 
-const SUFFIXES: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+/** What is asked for, by the command that was given. */
+interface Handlers {
+  onRun(options: RawOptions): void;
+  onCtl(socket: string, words: string[], options: { json?: boolean }): void;
+}
+
 const TIMEOUT_SECONDS_MAX = 2_000_000;
 const MIB = 2 ** 20;
 
 /** Reads the arguments behind the program's name. Throws UsageError. */
 export function parseArguments(args: readonly string[], version: string): ParsedArguments {
-  let run: RunArguments | undefined;
+  let parsed: ParsedArguments | undefined;
   let text = "";
-  const program = createProgram(version, (options) => (run = readOptions(options)));
+  const program = createProgram(version, {
+    onRun: (options) => (parsed = { run: readOptions(options) }),
+    onCtl: (socket, words, { json = false }) => (parsed = { ctl: { socket, words, json } }),
+  });
   const output = { writeOut: (part: string) => (text += part), writeErr: () => undefined };
   for (const command of [program, ...program.commands]) command.configureOutput(output).exitOverride();
   try {
     program.parse([...args], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw new UsageError(usageMessage(error), { cause: error });
+    if (error.exitCode !== 0) throw new UsageError(usageMessage(error, args[0]), { cause: error });
   }
-  return run === undefined ? { text } : { run };
+  return parsed ?? { text };
 }
 
-function createProgram(version: string, onRun: (options: RawOptions) => void): Command {
+function createProgram(version: string, handlers: Handlers): Command {
   const program = new Command("unpinned")
     .description("Boots unmodified 64-bit Linux in a virtual machine made of JavaScript and WebAssembly.")
     .version(version)
     .showSuggestionAfterError(false);
-  program.command("run")
+  addRunCommand(program, handlers);
+  program.command("ctl")
+    .description("see and steer a running guest: one command for a VM that was started with --control")
+    .showSuggestionAfterError(false)
+    .argument("<socket>", "the path that was given to --control")
+    .argument("[command...]", "see below")
+    .option("--json", "print the result as JSON")
+    .addHelpText("after", ["", "Commands:", ...helpLines().map((line) => `  ${line}`)].join("\n"))
+    .action((socket: string, words: string[], options: { json?: boolean }) => handlers.onCtl(socket, words, options));
+  program.action(() => {
+    throw new UsageError("a command is missing: try unpinned run, or unpinned run --help");
+  });
+  return program;
+}
+
+function addRunCommand(program: Command, handlers: Handlers): void {
+  const command = program.command("run")
     .description("boot a guest: a shell on its console, or one command")
     .allowExcessArguments(false)
     .showSuggestionAfterError(false)
@@ -68,14 +99,12 @@ function createProgram(version: string, onRun: (options: RawOptions) => void): C
     .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
-    .option("--json", "print one JSON object at the end: status, boot time, instructions, pages, exits, hypercalls")
+    .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
+    .option("--json", "print one JSON object at the end: status, boot time, instructions, pages, storm, exits, hypercalls")
     .option("--verbose", "show the kernel's log (with --exec: on standard error)")
     .addHelpText("after", runNotes)
-    .action((options: RawOptions) => onRun(options));
-  program.action(() => {
-    throw new UsageError("a command is missing: try unpinned run, or unpinned run --help");
-  });
-  return program;
+    .action((options: RawOptions) => handlers.onRun(options));
+  addMemoryOptions(command);
 }
 
 function runNotes(): string {
@@ -93,33 +122,33 @@ function runNotes(): string {
   ].join("\n");
 }
 
-function usageMessage(error: CommanderError): string {
+function usageMessage(error: CommanderError, command: string | undefined): string {
   if (error.code === "commander.help") return "a command is missing: try unpinned run, or unpinned run --help";
   const [firstLine = ""] = error.message.split("\n");
-  return `${firstLine.replace(/^error: /, "")} (see unpinned run --help)`;
+  return `${firstLine.replace(/^error: /, "")} (see unpinned ${command === "ctl" ? "ctl" : "run"} --help)`;
 }
 
 function readOptions(options: RawOptions): RunArguments {
-  const { kernel, initrd, append, exec, timeout, json = false, verbose = false } = options;
+  const { kernel, initrd, append, exec, timeout, control, json = false, verbose = false } = options;
   if (exec !== undefined && initrd !== undefined) {
     throw new UsageError("--exec needs the default guest's init: leave --initrd out");
   }
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
+  const memoryBytes = parseMemory(options.memory);
   return {
-    memoryBytes: parseMemory(options.memory), vcpus: parseVcpus(options.vcpus), json, verbose,
+    memoryBytes, ...readMemoryOptions(options, memoryBytes), vcpus: parseVcpus(options.vcpus), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
     ...(exec === undefined ? {} : { exec }),
     ...(timeout === undefined ? {} : { timeoutMs: parseTimeout(timeout) }),
+    ...(control === undefined ? {} : { control }),
   };
 }
 
 /** Bytes of a size such as 256M. Throws UsageError unless it is a memory size that a guest can have. */
 export function parseMemory(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text.trim());
-  const bytes = match === null ? NaN : Number(match[1]) * SUFFIXES[match[2]!.toUpperCase()]!;
-  if (!Number.isSafeInteger(bytes)) throw new UsageError(`--memory: "${text}" is no size: give one such as 256M`);
+  const bytes = parseSize("--memory", text);
   if (bytes < MEMORY_BYTES_MIN || bytes > MEMORY_BYTES_MAX) {
     throw new UsageError(`--memory: ${text} is not between 64M and 3G`);
   }
@@ -128,9 +157,7 @@ export function parseMemory(text: string): number {
 
 /** Number of vCPUs. Throws UsageError unless it is one that a guest can have. */
 export function parseVcpus(text: string): number {
-  const count = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
-  if (!(count >= 1 && count <= VCPUS_MAX)) throw new UsageError(`--vcpus: "${text}" is no whole number from 1 to ${VCPUS_MAX}`);
-  return count;
+  return parseWhole("--vcpus", text, 1, VCPUS_MAX);
 }
 
 function parseTimeout(text: string): number {

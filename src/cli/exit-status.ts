@@ -1,8 +1,9 @@
 /** Exit statuses of the program, one table: the help text and the error handling are derived from it. */
 import {
-  GuestImageError, GuestPanicError, InputFileError, InternalError, InvalidOptionError, NoAgentError, OutOfMemoryError, TripleFaultError,
-  UnsupportedInstructionError,
+  GuestImageError, GuestPanicError, InputFileError, InternalError, InvalidOptionError, LocalSocketError, NoAgentError, OutOfMemoryError,
+  SwapFileError, TripleFaultError, UnsupportedInstructionError,
 } from "../machine/index.js";
+import { ControlFailure, ControlUsageError } from "../machine/control/index.js";
 import { ClosedOutputError } from "../platform/node/index.js";
 import { SignalError, TimeoutError, UsageError } from "./errors.js";
 
@@ -20,9 +21,10 @@ const STATUS_INTERNAL = 73;
 
 /** All statuses but the command's own. */
 export const STATUS_TABLE: readonly StatusLine[] = [
+  { status: 1, says: "unpinned ctl: the operation was refused or failed, or no guest answers", errors: [ControlFailure] },
   {
     status: STATUS_USAGE, says: "wrong use, or an input that cannot be used",
-    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError],
+    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, ControlUsageError],
   },
   { status: 70, says: "the guest's kernel panicked", errors: [GuestPanicError] },
   { status: 71, says: "the guest's processor ran into a triple fault", errors: [TripleFaultError] },

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { catchOutputErrors, writeOutput } from "../platform/node/index.js";
 import { parseArguments } from "./arguments.js";
+import { runCtl } from "./ctl.js";
 import { statusOfError } from "./exit-status.js";
 import { errorLines } from "./report.js";
 import { run } from "./run.js";
@@ -9,6 +10,7 @@ import { run } from "./run.js";
 async function main(): Promise<number> {
   const parsed = parseArguments(process.argv.slice(2), await readVersion());
   if ("run" in parsed) return await run(parsed.run);
+  if ("ctl" in parsed) return await runCtl(parsed.ctl);
   await writeOutput("stdout", parsed.text);
   return 0;
 }

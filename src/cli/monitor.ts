@@ -1,4 +1,5 @@
 /** The monitor behind Ctrl-A c: a prompt of its own on the same terminal. */
+import { helpLines, parseCommand } from "../machine/control/index.js";
 import type { MachineStats, VirtualMachine } from "../machine/index.js";
 import { ESCAPE_HELP } from "./escape-keys.js";
 
@@ -20,18 +21,17 @@ interface MonitorTarget extends MonitorCalls {
   readonly vm: VirtualMachine;
 }
 
+/** Width of the longest command and its argument in the help. */
+const HELP_NAME_WIDTH = Math.max(...helpLines().map((line) => line.search(/ {2,}\S/) + 2));
 const PROMPT = "(unpinned) ";
 const MIB = 2 ** 20;
 const PAGES_PER_MIB = 256;
 
-/** The monitor's commands, by name. */
-const COMMANDS: Readonly<Record<string, MonitorCommand>> = {
-  help: { says: "this list", run: (monitor) => monitor.print(helpText()) },
-  info: { says: "what the guest has used so far", run: (monitor) => monitor.print(infoText(monitor.vm.stats())) },
+/** What the monitor has besides the commands that every control has. */
+const OWN_COMMANDS: Readonly<Record<string, MonitorCommand>> = {
   exits: { says: "exits from guest mode, by reason", run: (monitor) => monitor.print(tableText(monitor.vm.stats().exits)) },
   hypercalls: { says: "hypercalls, by name", run: (monitor) => monitor.print(tableText(monitor.vm.stats().hypercalls)) },
-  pause: { says: "hold the guest's processor", run: async (monitor) => await monitor.vm.pause() },
-  resume: { says: "let it go on", run: (monitor) => monitor.vm.resume() },
+  info: { says: "what the guest has used so far", run: (monitor) => monitor.print(infoText(monitor.vm.stats())) },
   poweroff: { says: "let the guest power itself off", run: (monitor) => void monitor.vm.shutdown() },
   console: { says: "back to the guest's console", run: (monitor) => monitor.leave() },
   quit: { says: "end the guest at once", run: (monitor) => monitor.quit() },
@@ -46,6 +46,8 @@ const CONTROL_D = "\x04";
 export class Monitor {
   readonly #target: MonitorTarget;
   #line = "";
+  /** What was typed is dealt with in order, and behind the command before it. */
+  #work: Promise<void> = Promise.resolve();
 
   constructor(vm: VirtualMachine, calls: MonitorCalls) {
     this.#target = { ...calls, vm };
@@ -57,8 +59,13 @@ export class Monitor {
     this.#target.print(`\n${PROMPT}`);
   }
 
-  /** Takes what was typed. */
+  /** Takes what was typed. Resolves when all of it is dealt with. */
   async type(bytes: Uint8Array): Promise<void> {
+    this.#work = this.#work.then(async () => await this.#typeInOrder(bytes));
+    await this.#work;
+  }
+
+  async #typeInOrder(bytes: Uint8Array): Promise<void> {
     for (const character of new TextDecoder().decode(bytes)) {
       if (ENTER.test(character)) await this.#runLine();
       else if (BACKSPACE.test(character)) this.#eraseLast();
@@ -81,21 +88,30 @@ export class Monitor {
     const name = this.#line.trim().toLowerCase();
     this.#line = "";
     this.#target.print("\n");
-    let isLeaving = false;
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (command !== undefined) {
-      isLeaving = name === "console" || name === "quit";
-      await command.run(this.#target);
-    } else if (name !== "") {
-      this.#target.print(`no command "${name}": try help\n`);
-    }
+    const isLeaving = name === "console" || name === "quit";
+    if (Object.hasOwn(OWN_COMMANDS, name)) await OWN_COMMANDS[name]!.run(this.#target);
+    else if (name === "help") this.#target.print(helpText());
+    else if (name !== "") this.#target.print(await runControlCommand(this.#target.vm, name));
     if (!isLeaving) this.#target.print(PROMPT);
   }
 }
 
+/** What the operator reads after a command that is not the monitor's own. */
+async function runControlCommand(vm: VirtualMachine, line: string): Promise<string> {
+  try {
+    const { command, run } = parseCommand([line]);
+    const result = await run(vm);
+    const refusal = command.refusal(result);
+    return `${refusal ?? command.render(result).join("\n")}\n`;
+  } catch (error) {
+    // A wrong word, or the guest has ended meanwhile.
+    return `${error instanceof Error ? error.message : String(error)}\n`;
+  }
+}
+
 function helpText(): string {
-  const commands = Object.entries(COMMANDS).map(([name, { says }]) => `${name.padEnd(11)}${says}`);
-  return `${[...commands, ...ESCAPE_HELP].join("\n")}\n`;
+  const own = Object.entries(OWN_COMMANDS).map(([name, { says }]) => `${name.padEnd(HELP_NAME_WIDTH)}${says}`);
+  return `${[...helpLines(), ...own, ...ESCAPE_HELP].join("\n")}\n`;
 }
 
 function infoText(stats: MachineStats): string {

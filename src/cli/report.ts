@@ -1,5 +1,5 @@
 /** What the program says when a run is over. */
-import { GuestFailure, GuestImageError, type MachineStats } from "../machine/index.js";
+import { GuestFailure, GuestImageError, type MachineStats, type PageStats, type StormStats } from "../machine/index.js";
 
 /** The object that --json prints, in one line. */
 export interface RunReport {
@@ -10,6 +10,9 @@ export interface RunReport {
   /** Guest instructions retired, by tier. */
   readonly instructions: Readonly<Record<string, number>>;
   readonly pagesTouched: number;
+  /** What has happened to guest pages; null when the guest never started, as is storm. */
+  readonly pages: PageStats | null;
+  readonly storm: StormStats | null;
   readonly exits: Readonly<Record<string, number>>;
   readonly hypercalls: Readonly<Record<string, number>>;
   readonly error?: { readonly code: string; readonly message: string; readonly guest?: unknown };
@@ -22,6 +25,8 @@ export function reportRun(status: number, stats: MachineStats | undefined, error
     bootMs: stats?.bootMs ?? null,
     instructions: stats?.instructions ?? { interpreter: 0 },
     pagesTouched: stats?.memory.pagesTouched ?? 0,
+    pages: stats?.pages ?? null,
+    storm: stats?.storm ?? null,
     exits: stats?.exits ?? {},
     hypercalls: stats?.hypercalls ?? {},
     ...(error === undefined ? {} : { error: describeError(error) }),

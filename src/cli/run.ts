@@ -9,15 +9,18 @@ import { runInteractive } from "./interactive-mode.js";
 import type { RunMode } from "./modes.js";
 import { runPiped } from "./piped-mode.js";
 import { ProgressLine } from "./progress-line.js";
+import { RunControl } from "./run-control.js";
 import { errorLines, reportRun } from "./report.js";
 
 /** Boots and runs the guest, prints what there is to say at the end, and resolves with the exit status. Never throws. */
 export async function run(args: RunArguments): Promise<number> {
   const limits = new RunLimits(args.timeoutMs);
   const progress = new ProgressLine();
+  const control = new RunControl(args.control);
   let vm: VirtualMachine | undefined;
   const boot = async (options: VirtualMachineOptions): Promise<VirtualMachine> => {
     const { onLog } = options;
+    await control.listen();
     vm = await VirtualMachine.create({
       ...machineOptions(args), ...options, signal: limits.signal,
       onProgress: (step) => progress.show(step),
@@ -25,7 +28,9 @@ export async function run(args: RunArguments): Promise<number> {
         progress.clear();
         onLog?.(bytes);
       },
+      onStall: (reason) => void say("stderr", stallLine(reason)),
     });
+    control.serve(vm);
     progress.show("booting Linux");
     vm.ready().then(() => progress.clear(), () => undefined);
     return vm;
@@ -39,6 +44,7 @@ export async function run(args: RunArguments): Promise<number> {
     status = statusOfError(failure);
   }
   await vm?.dispose();
+  await control.close();
   progress.clear();
   limits.close();
   // Who closed our output wants to hear no more; other programs end without a word, too.
@@ -52,13 +58,16 @@ function chooseMode(args: RunArguments): RunMode {
   return process.stdin.isTTY ? runInteractive : runPiped;
 }
 
-function machineOptions({ kernel, initrd, append, memoryBytes, vcpus, verbose }: RunArguments): VirtualMachineOptions {
-  return {
-    memoryBytes, vcpus, verbose,
-    ...(kernel === undefined ? {} : { kernel }),
-    ...(initrd === undefined ? {} : { initrd }),
-    ...(append === undefined ? {} : { append }),
-  };
+/** The options that go to the machine as they are. */
+function machineOptions({ exec: _exec, timeoutMs: _timeoutMs, control: _control, json: _json, ...options }: RunArguments): VirtualMachineOptions {
+  return options;
+}
+
+/** What the operator reads when the guest stands still for want of memory, and when it goes on. */
+function stallLine(reason: string | undefined): string {
+  const says = reason === undefined ? "the guest goes on" : `the guest waits: ${reason}; it goes on when there is space`;
+  // A terminal in raw mode needs the carriage return.
+  return `unpinned: ${says}${process.stdin.isRaw ? "\r" : ""}\n`;
 }
 
 /** --timeout and signals, as one abort signal. */

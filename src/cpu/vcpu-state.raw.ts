@@ -43,11 +43,22 @@ export class VcpuState {
   readonly #u32: Uint32Array;
   readonly #i32: Int32Array;
 
+  /** All of the host memory, for the protocols of `exit` that meet in the words of VCPU. */
+  readonly words: Int32Array;
+  readonly longs: BigInt64Array;
+
   constructor(memory: WebAssembly.Memory, readonly index: number) {
     const base = vcpuStateAddress(index);
+    this.words = new Int32Array(memory.buffer);
+    this.longs = new BigInt64Array(memory.buffer);
     this.#u64 = new BigUint64Array(memory.buffer, base, STATE_BYTES / 8);
     this.#u32 = new Uint32Array(memory.buffer, base, STATE_BYTES / 4);
     this.#i32 = new Int32Array(memory.buffer, base, STATE_BYTES / 4);
+  }
+
+  /** Index in `words` of the 32-bit field of the state at byte offset `offset` (one of VCPU). */
+  wordIndex(offset: number): number {
+    return (vcpuStateAddress(this.index) + offset) >>> 2;
   }
 
   /** The u64 field of the state at byte offset `offset` (one of VCPU). */
@@ -228,29 +239,9 @@ export class VcpuState {
     return Atomics.load(this.#i32, VCPU.request >> 2);
   }
 
-  /** Clears `bits` of the request word; returns which of them were set. For requests that nobody waits for. */
+  /** Clears `bits` of the request word; returns which of them were set. To be done before the work that they ask for. */
   takeRequests(bits: number): number {
     return Atomics.and(this.#i32, VCPU.request >> 2, ~bits) & bits;
-  }
-
-  /** As takeRequests, and wakes who waits in waitForRequest until they are dealt with. */
-  acknowledgeRequests(bits: number): number {
-    const taken = this.takeRequests(bits);
-    if (taken !== 0) Atomics.notify(this.#i32, VCPU.request >> 2);
-    return taken;
-  }
-
-  /** VCPU_OUTSIDE_GUEST_MODE or VCPU_IN_GUEST_MODE. Any thread. */
-  get guestMode(): number {
-    return Atomics.load(this.#i32, VCPU.guestMode >> 2);
-  }
-
-  /**
-   * vCPU thread. Entering pairs with postRequest: either the core sees the request at its first poll, or the poster
-   * sees the vCPU outside guest mode.
-   */
-  setGuestMode(mode: number): void {
-    Atomics.store(this.#i32, VCPU.guestMode >> 2, mode);
   }
 
   /** Sleeps while the request word is `expected`, at most `timeoutMs` (may be Infinity). Never on the main thread. */

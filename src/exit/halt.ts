@@ -6,12 +6,18 @@
  *   upcall pending? timer due? -> leave      postRequest(EVENT): or, notify
  *   wait(request word, request)
  *
- * The word is read before the event state, so an event raised in between changes the word and the wait returns at once.
+ * The word is read before the event state, so an event raised in between changes the word and the wait returns at once. A request of
+ * REQUESTS_QUIET changes the word too, but wakes nobody and ends nothing: the next look around finds the same and sleeps on
+ * the new value. A vCPU that is asked to pause stands at the gate and then sleeps on: its guest is still in HLT.
  */
-import { REQUEST_EVENT, STARTUP_HALTED } from "../abi/layout.js";
+import { REQUEST_EVENT, REQUEST_STARTUP, REQUESTS_GATE, REQUESTS_QUIET, STARTUP_HALTED } from "../abi/layout.js";
 import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
 import { hasInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
+import { standAtGate } from "./requests/gate.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
+
+/** Requests of other threads that a sleep passes over. A start-up IPI does nothing to a vCPU that has started. */
+const REQUESTS_SLEPT_THROUGH = REQUESTS_QUIET | REQUESTS_GATE;
 
 /** Waits shorter than this are spun through: a sleep and its wake-up cost about as much. */
 const SPIN_NS = 20_000;
@@ -42,13 +48,14 @@ export function sleepUntil(vcpu: VcpuContext, isReady: () => boolean, deadlineNs
 /** One look around, then one sleep if there is nothing. */
 function isSleepOver(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: number): boolean {
   const { state, machine } = vcpu;
-  state.takeRequests(REQUEST_EVENT);
+  standAtGate(state, () => machine.paused());
+  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
   const requests = state.requests;
   pollTimers(vcpu);
   const nowNs = machine.nowNs();
-  if (requests !== 0 || isReady() || nowNs >= deadlineNs) return true;
+  if ((requests & ~REQUESTS_SLEPT_THROUGH) !== 0 || isReady() || nowNs >= deadlineNs) return true;
   const sleepNs = Math.min(timerDeadlineNs(vcpu), deadlineNs) - nowNs;
-  if (sleepNs > SPIN_NS) state.waitForRequest(requests, sleepNs / NS_PER_MS);
+  if (sleepNs > SPIN_NS && (requests & REQUESTS_GATE) === 0) state.waitForRequest(requests, sleepNs / NS_PER_MS);
   return false;
 }
 

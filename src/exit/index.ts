@@ -7,6 +7,12 @@ export { formatGuestReport, type GuestReport } from "./guest-report.js";
 export { createLinearMemory } from "./linear-memory.js";
 export { MSR_TABLE, type MsrEntry } from "./msr-table.js";
 export { PORT_TABLE, type PortEntry } from "./port-io.js";
+export { isAtGate } from "./requests/gate.js";
+export { isInGuestMode } from "./requests/guest-mode.js";
+export {
+  clearRequest, flushVcpuTlbs, makeAllVcpusRequest, makeVcpusRequest, requestStatistics, waitUntilOutside,
+  type RequestOptions, type RequestStatistics,
+} from "./requests/vcpu-requests.js";
 export { runVcpu } from "./run-loop.js";
 export type {
   HypercallTarget, LocalApicTarget, MachineCalls, PhysicalMemory, VcpuContext, VcpuOutcome,

@@ -3,6 +3,7 @@ import { gfnOf, type Gpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
 import { ACCESS_READ, ACCESS_WRITE, type Core, TRANSLATE_MISSING, type VcpuState } from "../cpu/index.js";
 import type { LinearMemory } from "../hypercall/index.js";
+import { asInGuestMode } from "./requests/guest-mode.js";
 import type { MachineCalls, PhysicalMemory } from "./vcpu-context.js";
 
 /** What linear addresses are resolved with. */
@@ -27,7 +28,7 @@ export function createLinearMemory(parts: LinearMemoryParts): LinearMemory {
 
 function translate({ core, state, machine }: LinearMemoryParts, gva: bigint, access: number): Gpa | undefined {
   for (let attempt = 0; attempt < WALK_ATTEMPTS_MAX; attempt++) {
-    const answer = core.translate(gva, access);
+    const answer = asInGuestMode(state, () => core.translate(gva, access));
     if (answer >= 0) return gpaOf(answer);
     if (answer !== TRANSLATE_MISSING) return undefined;
     if (machine.faultIn(gfnOf(state.exitGfn), true) !== "mapped") return undefined;

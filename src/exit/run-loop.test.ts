@@ -6,7 +6,10 @@ import {
 import { RAX } from "../cpu/index.js";
 import { EXIT_TABLE } from "./exit-table.js";
 import { runVcpu } from "./run-loop.js";
+import { createLinearMemory } from "./linear-memory.js";
+import { guestModeEpoch } from "./requests/guest-mode.js";
 import { createTestVcpu } from "./test-vcpu.js";
+import type { TestVcpu } from "./test-vcpu.js";
 
 const FLAG_IF = 0x200n;
 
@@ -198,4 +201,19 @@ test("a vector of the local APIC is accepted when the core has taken it, before 
   });
   runVcpu(vcpu);
   assert.deepEqual(log, ["run 502", "exit", "run 502", "accept 246", "exit", "run 0"]);
+});
+
+test("a walk for a hypercall's argument counts as guest mode, so that no frame is freed under it", () => {
+  const epochs: (number | undefined)[] = [];
+  const vcpu: TestVcpu = createTestVcpu({
+    core: {
+      translate: () => {
+        epochs.push(guestModeEpoch(vcpu.state));
+        return 0x5000;
+      },
+    },
+  });
+  assert.equal(createLinearMemory(vcpu).translate(0x1000n), 0x5000);
+  assert.notEqual(epochs[0], undefined);
+  assert.equal(guestModeEpoch(vcpu.state), undefined);
 });

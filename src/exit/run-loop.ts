@@ -1,10 +1,12 @@
 /** The run loop of one vCPU: requests, timer, upcall, guest mode, exit, and again. */
 import {
-  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH, VCPU_IN_GUEST_MODE,
-  VCPU_OUTSIDE_GUEST_MODE,
+  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
 } from "../abi/layout.js";
+import type { Core, VcpuState } from "../cpu/index.js";
 import { EXIT_TABLE } from "./exit-table.js";
 import { InterruptOffers, pollTimers, timerDeadlineNs } from "./interrupts.js";
+import { standAtGate } from "./requests/gate.js";
+import { enterGuestMode, leaveGuestMode } from "./requests/guest-mode.js";
 import { handleInit, isParked, waitForStartup } from "./startup.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
@@ -43,9 +45,8 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
   const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
-  state.setGuestMode(VCPU_IN_GUEST_MODE);
-  const reason = core.run(budget);
-  state.setGuestMode(VCPU_OUTSIDE_GUEST_MODE);
+  const reason = runGuest(core, state, budget);
+  if (reason === undefined) return undefined;
   offers.collect(vcpu);
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
@@ -54,23 +55,25 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
   return handler(vcpu);
 }
 
-function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
-  const { state, core } = vcpu;
-  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
-  if ((state.requests & REQUEST_PAUSE) !== 0) waitWhilePaused(vcpu);
-  if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
-  if (state.acknowledgeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
-  if (state.acknowledgeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
-  return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;
+/** Guest mode; undefined = a request came before the first instruction. Whatever happens to the core, nobody waits for it afterwards. */
+function runGuest(core: Core, state: VcpuState, budget: number): number | undefined {
+  if (!enterGuestMode(state)) return undefined;
+  try {
+    return core.run(budget);
+  } finally {
+    leaveGuestMode(state);
+  }
 }
 
-function waitWhilePaused({ state, machine }: VcpuContext): void {
-  machine.paused();
-  for (;;) {
-    const requests = state.requests;
-    if ((requests & REQUEST_PAUSE) === 0 || (requests & REQUEST_STOP) !== 0) return;
-    state.waitForRequest(requests, Infinity);
-  }
+/** A request is taken before its work is done: one that comes meanwhile is for the next turn. */
+function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
+  const { state, core, machine } = vcpu;
+  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK);
+  standAtGate(state, () => machine.paused());
+  if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
+  if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
+  if (state.takeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
+  return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;
 }
 
 /** How many instructions fill one turn, learnt from the turns before. */

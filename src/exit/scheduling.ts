@@ -1,5 +1,7 @@
 /** What a hypercall left for the run loop to do: sched_op's yield, block, poll and shutdown. */
+import { REQUESTS_QUIET } from "../abi/layout.js";
 import { SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_suspend } from "../abi/xen/index.js";
+import type { VcpuState } from "../cpu/index.js";
 import type { SchedulingRequest } from "../hypercall/index.js";
 import { haltForGood, sleepUntil, sleepUntilEvent } from "./halt.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
@@ -14,7 +16,7 @@ export function obeySchedulingRequest(vcpu: VcpuContext, request: SchedulingRequ
     case "none":
       return undefined;
     case "yield":
-      state.waitForRequest(0, YIELD_MS);
+      yieldProcessor(state);
       return undefined;
     case "block":
       sleepUntilEvent(vcpu);
@@ -28,6 +30,11 @@ export function obeySchedulingRequest(vcpu: VcpuContext, request: SchedulingRequ
     case "shutdown":
       return shutdownOutcome(request.reason);
   }
+}
+
+function yieldProcessor(state: VcpuState): void {
+  const { requests } = state;
+  if ((requests & ~REQUESTS_QUIET) === 0) state.waitForRequest(requests, YIELD_MS);
 }
 
 /** What a SCHEDOP_shutdown of reason `reason` (SHUTDOWN_*) means for the VM. */

@@ -2,9 +2,7 @@
  * Start of the vCPUs behind the first (Intel SDM vol 3 §9.4): INIT resets one and has it wait, a start-up IPI sets it going in
  * real mode. A vCPU that went offline (CLI; HLT) stays so until INIT.
  */
-import {
-  REQUEST_CODE_LOG, REQUEST_EVENT, REQUEST_STARTUP, STARTUP_HALTED, STARTUP_RUNNING, STARTUP_WAITING,
-} from "../abi/layout.js";
+import { REQUEST_EVENT, REQUEST_STARTUP, REQUESTS_QUIET, STARTUP_HALTED, STARTUP_RUNNING, STARTUP_WAITING } from "../abi/layout.js";
 import type { VcpuContext } from "./vcpu-context.js";
 
 /** Deals with INIT, before other work of the vCPU. */
@@ -27,12 +25,11 @@ export function isParked({ state }: VcpuContext): boolean {
 /** Sleeps until a parked vCPU has something to do; begins when that is a start-up IPI. */
 export function waitForStartup(vcpu: VcpuContext): void {
   const { state, core, machine, hypercalls, index } = vcpu;
-  // The core reads its log whenever it is entered.
-  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_CODE_LOG);
+  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
   const requests = state.requests;
   const page = state.startup === STARTUP_HALTED ? undefined : state.takeStartupPage();
   if (page === undefined) {
-    if (requests === 0) state.waitForRequest(0, Infinity);
+    if ((requests & ~REQUESTS_QUIET) === 0) state.waitForRequest(requests, Infinity);
     return;
   }
   state.resetForStartup(page);

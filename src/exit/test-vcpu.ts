@@ -22,6 +22,9 @@ export interface TestVcpuParts {
   readonly machine?: Partial<MachineCalls>;
   readonly core?: Partial<Core>;
   readonly linear?: Partial<LinearMemory>;
+  /** Host memory that other threads see too, and the vCPU's index in it; default a new one and 0. */
+  readonly memory?: WebAssembly.Memory;
+  readonly index?: number;
 }
 
 const QUIET_HYPERCALLS: HypercallTarget = {
@@ -40,15 +43,15 @@ const QUIET_HYPERCALLS: HypercallTarget = {
 
 /** Makes a vCPU in 64-bit mode at CPL 0 with RIP 0x1000. */
 export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
-  const memory = createTestMemory(FRAMES_BASE);
-  const state = new VcpuState(memory, 0);
+  const { memory = createTestMemory(FRAMES_BASE), index = 0 } = parts;
+  const state = new VcpuState(memory, index);
   state.reset();
   state.rip = 0x1000n;
   state.writeU32(VCPU.mode, MODE_64);
   const log: string[] = [];
   const written = new Map<number, Uint8Array>();
   return {
-    index: 0, vcpuCount: 1, state, log, written,
+    index, vcpuCount: 1, state, log, written,
     core: {
       run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"), invalidateCode: () => undefined,
       flushCode: () => undefined, ...parts.core,
@@ -63,7 +66,7 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     machine: {
       faultIn: () => "mapped", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
     },
-    counters: new VcpuCounters(memory, 0),
+    counters: new VcpuCounters(memory, index),
     setExit({ size = 2, address = 0, write = false, data = 0n }) {
       state.writeU32(VCPU.exitSize, size);
       state.writeU64(VCPU.exitAddress, BigInt(address));

@@ -35,7 +35,7 @@ export interface MachineCalls {
   wentOffline(): boolean;
   /** This vCPU begins to run after a start-up IPI. */
   cameOnline(): void;
-  /** This vCPU has left guest mode because of REQUEST_PAUSE. */
+  /** This vCPU stands at the gate (requests/gate.ts) from now on. */
   paused(): void;
   /** A byte written to the debug port 0xE9. */
   debugByte(byte: number): void;

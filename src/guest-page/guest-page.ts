@@ -56,6 +56,7 @@ export abstract class GuestPage {
   #active = true;
   #depth = 0;
   #noted = NOT_NOTED;
+  #nptEntryIndex = -1;
 
   /** Precondition: the range lies within one page. Maps nothing yet. */
   constructor({ host, gpa, lengthBytes, user, onCodeWrite }: GuestPageParts) {
@@ -79,7 +80,7 @@ export abstract class GuestPage {
   /** Opens an access and returns the byte address of the frame; NOT_MAPPED = nothing was opened. Never sleeps. */
   protected abstract enter(): number;
 
-  /** Closes the access opened last. */
+  /** Closes the access opened last. Owes an atomic store, between what was written in it and what is read behind it. */
   protected abstract leave(): void;
 
   /** Forgets the mapping. */
@@ -94,8 +95,13 @@ export abstract class GuestPage {
     const result = this.map();
     this.host.counters.add("refreshNs", this.host.nowNs() - begunNs);
     if (result !== "mapped") this.unmap();
-    else if (this.#noted === NOT_NOTED) this.#noted = this.host.noteMapped(this.gfn, this.user);
+    else if (this.#noted === NOT_NOTED) this.#noteMapped();
     return result;
+  }
+
+  #noteMapped(): void {
+    this.#noted = this.host.noteMapped(this.gfn, this.user);
+    this.#nptEntryIndex = this.host.nptEntryIndex(this.gfn);
   }
 
   /** Has the host give the page a frame of its own that may be written. Waits for memory until the VM ends. */
@@ -138,16 +144,16 @@ export abstract class GuestPage {
   }
 
   #useAndLeave<T>(frameBase: number, use: (view: PageView) => T): T {
-    let flags = 0;
     this.#depth++;
     this.#view.open(frameBase + this.#offset, this.lengthBytes);
     try {
       return use(this.#view);
     } finally {
-      if (this.#view.takeWrote()) flags = this.host.markWritten(this.gfn);
+      const wrote = this.#view.takeWrote();
       if (--this.#depth === 0) this.#view.close();
       this.leave();
-      if ((flags & NPT_CODE) !== 0) this.#onCodeWrite?.(this.gfn);
+      // Behind leave, whose store stands between the written bytes and the look at CODE.
+      if (wrote && (this.host.markWritten(this.#nptEntryIndex) & NPT_CODE) !== 0) this.#onCodeWrite?.(this.gfn);
     }
   }
 }

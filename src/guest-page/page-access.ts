@@ -113,7 +113,9 @@ class PinnedPage extends GuestPage {
     return this.#pfn === undefined ? NOT_MAPPED : frameAddress(this.#pfn);
   }
 
-  protected leave(): void {}
+  protected leave(): void {
+    this.host.invalidations.order();
+  }
 
   protected unmap(): void {
     if (this.#pfn !== undefined) this.host.unpinFrame(this.#pfn, this.user);

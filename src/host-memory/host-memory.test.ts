@@ -106,7 +106,7 @@ test("a move keeps contents and flags, gives the processor its way back, and fre
   const before = firstWord(host, gfn);
   for (let word = 0; word < PAGE_SIZE / 4; word++) host.words[before + word] = word ^ 0x5a5a;
   setCode(host, gfn);
-  host.markWritten(gfn);
+  host.markWritten(host.nptEntryIndex(gfn));
   assert.equal(host.moveFrames([gfn]).moved, 1);
   assert.equal(host.nptEntry(gfn) & FLAGS, NPT_PRESENT | NPT_WRITABLE | NPT_CODE | NPT_DIRTY | NPT_ACCESSED);
   const after = firstWord(host, gfn);

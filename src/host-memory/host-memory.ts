@@ -9,7 +9,7 @@ import { atomicLoad, atomicStore, waitWhile } from "#sync";
 import type { SharedLongs, SharedWords } from "#sync";
 import type { Gfn, HvaPage, Pfn } from "../abi/address.js";
 import { MEMORY_BLOCK_SIZE, PAGE_SIZE, VCPU_COUNT_MAX, VCPU_COUNT_ADDRESS } from "../abi/layout.js";
-import { AddressSpace, HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
+import { AddressSpace, HVA_PRESENT, hasFrame, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { PageCounters } from "./counters.js";
 import type { PageStatistics } from "./counters.js";
 import { Discarding } from "./discarding.js";
@@ -224,14 +224,25 @@ export class HostMemory {
     return stateOfEntry(entry) === HVA_PRESENT ? pfnOfEntry(entry) : undefined;
   }
 
+  /** Whether the page of `gfn` has a frame at this moment, alone or shared. Never sleeps. */
+  isPresent(gfn: Gfn): boolean {
+    const name = this.#changes.nameOf(gfn);
+    return name !== undefined && hasFrame(this.#parts.addressSpace.entry(name.page));
+  }
+
   /** The NPT entry of a guest frame (NPT_*), 0 if it has none. Never sleeps. */
   nptEntry(gfn: Gfn): number {
     return gfn < ADDRESS_SPACE_PAGES ? this.#parts.npt.entry(gfn) : 0;
   }
 
-  /** For guest-page: marks a page written and returns the NPT flags. Precondition: inside the section that wrote it. */
-  markWritten(gfn: Gfn): number {
-    return this.#parts.npt.markWritten(gfn);
+  /** For guest-page: where the NPT entry of `gfn` is, for `markWritten`; negative = it has none yet. Never sleeps. */
+  nptEntryIndex(gfn: Gfn): number {
+    return this.#parts.npt.entryIndex(gfn);
+  }
+
+  /** For guest-page: marks a page written and returns the NPT flags. Precondition: after the end of the access that wrote it. */
+  markWritten(nptEntryIndex: number): number {
+    return this.#parts.npt.markWritten(nptEntryIndex);
   }
 
   /**

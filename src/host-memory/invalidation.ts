@@ -60,6 +60,11 @@ export class Invalidations {
     this.#slot.leave();
   }
 
+  /** Orders what this thread wrote before what it reads afterwards; `leave` does so too. */
+  order(): void {
+    this.#slot.order();
+  }
+
   /** Stops the VM if this thread is inside a section: what follows may wait for an invalidation, which waits for sections. */
   assertOutside(): void {
     assert(!this.#slot.isInside, "expected no open guest page section here: its callback may neither sleep nor open, refresh or fault");

@@ -63,6 +63,8 @@ export const WORD_BUSY_DONE = vm(0x44);
 export const WORD_MEMSLOT_GENERATION = vm(0x80);
 /** Where the clock of the reclaimer stands, in pages of all memslots. Under WORD_MUTATION_LOCK. */
 export const WORD_CLOCK_HAND = vm(0x84);
+/** One past the entries of the pin table that were ever in use. Under WORD_MMU_LOCK. */
+export const WORD_PIN_END = vm(0x88);
 /** Bumped when an invalidation ends; refreshers that met one sleep on it. */
 export const WORD_INVALIDATION_ENDS = vm(0xc0);
 /** Pages with a frame of their own or a share of one; leaf tables; pages in the swap file. Atomic. */

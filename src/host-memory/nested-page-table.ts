@@ -13,6 +13,9 @@ import { NPT_ACCESSED, NPT_CODE, NPT_DIRTY, NPT_PRESENT, NPT_WRITABLE } from "..
 import { WORD_NPT_ROOT } from "./layout.js";
 import { NO_ENTRY, TwoLevelTable } from "./two-level-table.js";
 
+/** Result of `entryIndex` for a page without entry. */
+export const NO_NPT_ENTRY = NO_ENTRY;
+const WRITTEN = NPT_ACCESSED | NPT_DIRTY;
 const KEPT_BITS = NPT_ACCESSED | NPT_DIRTY | NPT_CODE;
 
 /** The nested page table of one VM. */
@@ -37,14 +40,21 @@ export class NestedPageTable {
     return (this.entry(gfn) & needed) === needed;
   }
 
+  /** Where the entry of `gfn` is, for `markWritten`; it stays there for the life of the VM. NO_NPT_ENTRY = it has none yet. Never sleeps. */
+  entryIndex(gfn: Gfn): number {
+    return this.#table.findEntry(gfn);
+  }
+
   /**
-   * Records that somebody other than a processor wrote the page, and returns the entry's flags from before.
-   * The atomic or is also the barrier between the written bytes and the test of CODE: it pairs with the processor, which
-   * sets CODE before it reads the bytes it decodes, so one of the two sees the other.
+   * Records that somebody other than a processor wrote the page, and returns the entry's flags. Precondition: an atomic store of this
+   * thread stands between the written bytes and this call, as the end of a read section is. It pairs with the processor, which sets CODE
+   * before it reads the bytes it decodes: one of the two sees the other.
    */
-  markWritten(gfn: Gfn): number {
-    const index = this.#table.findEntry(gfn);
-    return index === NO_ENTRY ? 0 : atomicOr(this.#words, index, NPT_ACCESSED | NPT_DIRTY);
+  markWritten(index: number): number {
+    if (index === NO_NPT_ENTRY) return 0;
+    const entry = atomicLoad(this.#words, index);
+    // Almost always set already, and a load is cheaper than a locked or.
+    return (entry & WRITTEN) === WRITTEN ? entry : atomicOr(this.#words, index, WRITTEN);
   }
 
   /** Makes room for an entry; false = no room for the table. Precondition: WORD_MMU_LOCK held. */

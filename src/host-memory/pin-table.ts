@@ -8,7 +8,7 @@ import { pfnOf } from "../abi/address.js";
 import type { Pfn } from "../abi/address.js";
 import { PAGE_USER_NAMES } from "../abi/page-users.js";
 import { assert } from "./errors.js";
-import { PIN_ENTRY_COUNT, PIN_ENTRY_WORDS, WORD_PIN_TABLE } from "./layout.js";
+import { PIN_ENTRY_COUNT, PIN_ENTRY_WORDS, WORD_PIN_END, WORD_PIN_TABLE } from "./layout.js";
 
 /** Words of an entry. */
 const FRAME = 0;
@@ -26,11 +26,14 @@ export class PinTable {
   /** Notes a reference of `user` (pageUserNumber). Preconditions: WORD_MMU_LOCK held; the frame has the reference. */
   addLocked(pfn: Pfn, user: number): void {
     let free = -1;
-    for (let entry = 0; entry < PIN_ENTRY_COUNT; entry++) {
+    // One past the entries ever used: there are few.
+    const end = Math.min(atomicLoad(this.#words, WORD_PIN_END) + 1, PIN_ENTRY_COUNT);
+    for (let entry = 0; entry < end; entry++) {
       if (this.#is(entry, pfn, user)) return this.#set(entry, COUNT, this.#get(entry, COUNT) + 1);
       if (free < 0 && this.#get(entry, FRAME) === 0) free = entry;
     }
     assert(free >= 0, "expected fewer pinned pages than the table has entries, got", PIN_ENTRY_COUNT);
+    atomicStore(this.#words, WORD_PIN_END, Math.max(atomicLoad(this.#words, WORD_PIN_END), free + 1));
     this.#set(free, USER, user);
     this.#set(free, COUNT, 1);
     this.#set(free, FRAME, pfn + 1);

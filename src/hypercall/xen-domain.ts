@@ -147,6 +147,11 @@ export class XenDomain {
     this.#domain.runstates.change(vcpu, state, this.#domain.clock.nowNs());
   }
 
+  /** RUNSTATE_* of `vcpu`, as it was a moment ago. */
+  runstate(vcpu: number): number {
+    return this.#domain.state.u32(vcpuField(vcpu, XEN_VCPU.runstate));
+  }
+
   /** Notes that `vcpu` was started (INIT and SIPI) or stopped. */
   markVcpuUp(vcpu: number, isUp: boolean): void {
     const flags = vcpuField(vcpu, XEN_VCPU.flags);

@@ -8,13 +8,12 @@ import { DOMID_GUEST } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
 import { DeviceBackends } from "../device/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
-import { vcpuFlush } from "./vcpu-requests.js";
+import { attachHost } from "./thread-host.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
@@ -83,13 +82,13 @@ function passInput(backends: DeviceBackends, console: number, ring: ByteRing): b
   return true;
 }
 
-function run({ memory, originNs, vcpuCount }: ThreadStart): void {
+function run(start: ThreadStart): void {
+  const { memory, originNs, vcpuCount } = start;
   const clock = { nowNs: () => monotonicNs() - originNs };
   const control = new ControlBlock(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
-  const host = HostMemory.attach(memory);
-  host.setVcpuFlush(vcpuFlush(vcpus));
-  const guest = new GuestMemory(host);
+  const host = attachHost(start, vcpus);
+  const guest = new GuestMemory(host, { pageAccess: start.pageAccess });
   const domain = new XenDomain({
     host, guest, vcpuCount, clock,
     kick: (vcpu) => vcpus[vcpu]!.postRequest(REQUEST_EVENT),

@@ -7,15 +7,23 @@
  */
 export { GuestImageError } from "../abi/guest-image-error.js";
 export type { GuestReport } from "../exit/index.js";
-export { InputFileError } from "../platform/node/index.js";
+export { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
+export type {
+  BlockMap, MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage, SlotMap, SwapOutcome,
+} from "../host-memory/index.js";
+export { InputFileError, LocalSocketError, SwapFileError } from "../platform/node/index.js";
+export { ControlSocket } from "./control/control-socket.js";
+export type { ControlTarget } from "./control/control-target.js";
 export {
   ExecTimeoutError, GuestEndedError, GuestFailure, GuestPanicError, InternalError, InvalidOptionError, MachineError, type MachineErrorCode,
   NoAgentError, OutOfMemoryError, TripleFaultError, UnsupportedInstructionError,
 } from "./errors.js";
 export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit.js";
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
+export { STORM_RATE_LIMIT, type StormRate, type StormStats, type VirtualMachineMemory } from "./memory/index.js";
 export {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
 } from "./options.js";
-export type { MachineStats, VcpuStats } from "./stats.js";
+export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
+export type { VcpuMode, VcpuReport } from "./vcpu-report.js";
 export { type GuestConsole, type ShutdownOptions, VirtualMachine } from "./virtual-machine.js";

@@ -1,5 +1,7 @@
 /** What the machine's threads are started with and what they post to the main thread. */
 import type { VcpuOutcome } from "../exit/index.js";
+import type { PageAccess } from "../guest-page/index.js";
+import type { SwapFileShare } from "../platform/node/index.js";
 
 /** Data of every thread of a VM. */
 export interface ThreadStart {
@@ -7,6 +9,10 @@ export interface ThreadStart {
   /** monotonicNs() at VM start: the guest's time 0. */
   readonly originNs: number;
   readonly vcpuCount: number;
+  /** The swap file; undefined = there is none. */
+  readonly swap: SwapFileShare | undefined;
+  /** How the hypervisor protects its accesses to guest pages. */
+  readonly pageAccess: PageAccess;
 }
 
 /** Data of a vCPU's thread. */

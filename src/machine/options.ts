@@ -1,12 +1,17 @@
 /** Options of a VM, and what they may be. */
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
+import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 import { InvalidOptionError } from "./errors.js";
+import { checkStormRate, type StormRate } from "./memory/index.js";
 
 const MIB = 1 << 20;
+const PAGE_BYTES = 4096;
 /** Least and most memory of a guest. */
 export const MEMORY_BYTES_MIN = 64 * MIB;
 export const MEMORY_BYTES_MAX = 3072 * MIB;
 export const MEMORY_BYTES_DEFAULT = 256 * MIB;
+/** Least host memory for a guest's pages: below, a guest does nothing but wait for its swap file. */
+export const MEMORY_LIMIT_BYTES_MIN = 16 * MIB;
 /** Most virtual processors of a guest. */
 export const VCPUS_MAX = VCPU_COUNT_MAX;
 
@@ -22,6 +27,23 @@ export interface VirtualMachineOptions {
   readonly memoryBytes?: number;
   /** Virtual processors, each a thread; 1 to 8, default 1. */
   readonly vcpus?: number;
+  /**
+   * Most host memory for the guest's pages, 16 MiB to below memoryBytes; what is beyond lies in the swap file. Absent: as much as the
+   * guest touches.
+   */
+  readonly memoryLimitBytes?: number;
+  /** Where pages are swapped out to: a path. Absent: a temporary file that nobody sees. */
+  readonly swapFile?: string;
+  /** Size of the swap file, which is not taken before it is needed. Default: memoryBytes. */
+  readonly swapBytes?: number;
+  /** Moves so many random pages of the guest a second while it runs, from its first instruction on; "max" = as many as there can be. Default 0. */
+  readonly storm?: StormRate;
+  /** u32: what the storm's choice of pages follows from. Absent: a random one, which stats() tells. */
+  readonly stormSeed?: number;
+  /** How the hypervisor holds guest pages that it uses; default "revocable". */
+  readonly pageAccess?: PageAccess;
+  /** Called with the reason when the guest waits for memory (the swap file is full), and with undefined when it goes on. */
+  readonly onStall?: (reason: string | undefined) => void;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -54,9 +76,23 @@ export function checkOptions(options: VirtualMachineOptions): void {
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VCPUS_MAX) {
     throw new InvalidOptionError(`vcpus must be a whole number from 1 to ${VCPUS_MAX}, got ${vcpus}`);
   }
+  checkMemoryOptions(options, memoryBytes);
   for (const [name, value] of Object.entries({ kernel, initrd })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);
+  }
+}
+
+function checkMemoryOptions(options: VirtualMachineOptions, memoryBytes: number): void {
+  const { memoryLimitBytes, swapBytes = memoryBytes, storm = 0, stormSeed = 0, pageAccess = "revocable" } = options;
+  if (memoryLimitBytes !== undefined && !(memoryLimitBytes >= MEMORY_LIMIT_BYTES_MIN && memoryLimitBytes < memoryBytes)) {
+    throw new InvalidOptionError(`memoryLimitBytes must be at least 16 MiB and below memoryBytes (${memoryBytes}), got ${memoryLimitBytes}`);
+  }
+  if (!(swapBytes >= PAGE_BYTES && swapBytes <= 2 ** 32)) throw new InvalidOptionError(`swapBytes must be between 4 KiB and 4 GiB, got ${swapBytes}`);
+  checkStormRate("storm", storm);
+  if (stormSeed !== stormSeed >>> 0) throw new InvalidOptionError(`stormSeed must be a whole number from 0 to ${2 ** 32 - 1}, got ${stormSeed}`);
+  if (!PAGE_ACCESS_NAMES.includes(pageAccess)) {
+    throw new InvalidOptionError(`pageAccess must be one of ${PAGE_ACCESS_NAMES.join(", ")}, got ${String(pageAccess)}`);
   }
 }
 

@@ -4,18 +4,21 @@
  */
 import { gfnOf, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
+import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
-import { VcpuCounters, type VcpuOutcome } from "../exit/index.js";
-import { GuestMemory } from "../guest-page/index.js";
+import { clearRequest, isAtGate, makeAllVcpusRequest, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
-import { monotonicNs, startThread, type Thread } from "../platform/node/index.js";
+import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
+import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { type MachineStats, sumExits } from "./stats.js";
-import { vcpuFlush } from "./vcpu-requests.js";
+import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
+import { vcpuFlush } from "./vcpu-flush.js";
+import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
 
 /** How long a thread may take to end by itself before it is ended. */
 const THREAD_GRACE_MS = 2000;
@@ -25,6 +28,8 @@ export interface MachineEvents {
   onOutput(console: number, bytes: Uint8Array): void;
   onInputTaken(console: number): void;
   onDebugOutput(bytes: Uint8Array): void;
+  /** The guest waits for memory for this reason; undefined = it goes on. */
+  onStall(reason: string | undefined): void;
   /** All threads are gone; nothing is told after this. */
   onEnded(end: MachineEnd): void;
 }
@@ -38,29 +43,39 @@ export interface MachineParts {
   readonly module: WebAssembly.Module;
   readonly vcpuCount: number;
   readonly memoryBytes: number;
+  /** Most host memory for the guest's pages; undefined = no limit. */
+  readonly memoryLimitBytes: number | undefined;
+  /** Belongs to the machine from now on. */
+  readonly swap: SwapFile | undefined;
+  readonly storm: { readonly rate: StormRate; readonly seed: number };
+  readonly pageAccess: PageAccess;
   readonly events: MachineEvents;
 }
 
-/** A machine whose guest runs from the moment it is made. */
+/** A machine whose guest begins to run as soon as its threads are there. */
 export class RunningMachine {
+  /** Operations on the guest's memory. */
+  readonly memory: MemoryClient;
   readonly #host: HostMemory;
   readonly #domain: XenDomain;
   readonly #control: ControlBlock;
   readonly #vcpus: readonly VcpuState[];
   readonly #counters: readonly VcpuCounters[];
   readonly #events: MachineEvents;
-  readonly #memoryBytes: number;
+  readonly #parts: MachineParts;
+  readonly #storm: StormBlock;
   readonly #originNs = monotonicNs();
   readonly #vcpuThreads: Thread[] = [];
   readonly #deviceThread: Thread;
+  readonly #memoryThread: Thread;
+  #stall: string | undefined;
   #end: MachineEnd | undefined;
   #pausedWaiters: (() => void)[] = [];
-  #pausedCount = 0;
 
   constructor(parts: MachineParts) {
     const { image, vcpuCount } = parts;
+    this.#parts = parts;
     this.#events = parts.events;
-    this.#memoryBytes = parts.memoryBytes;
     this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount });
     const { memory } = this.#host;
     this.#control = new ControlBlock(memory);
@@ -68,7 +83,11 @@ export class RunningMachine {
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
     this.#host.setVcpuFlush(vcpuFlush(this.#vcpus));
-    const guest = new GuestMemory(this.#host);
+    this.#host.setClock(monotonicNs);
+    this.#limitMemory(parts);
+    this.#storm = new StormBlock(memory);
+    this.#storm.initialise(parts.storm.rate, parts.storm.seed);
+    const guest = new GuestMemory(this.#host, { pageAccess: parts.pageAccess });
     loadImage(this.#host, guest, image);
     this.#domain = new XenDomain({
       host: this.#host, guest, vcpuCount,
@@ -80,7 +99,11 @@ export class RunningMachine {
     this.#vcpus[0]!.resetForPvh(image.entry, image.startInfoGpa);
     for (const vcpu of this.#vcpus.slice(1)) vcpu.startup = STARTUP_WAITING;
     this.#deviceThread = this.#startDevices();
-    this.#startVcpus(parts.module);
+    this.#memoryThread = this.#startMemory();
+    this.memory = new MemoryClient((request) => {
+      this.#memoryThread.post(request);
+      this.#host.wakeMemoryThread();
+    });
   }
 
   /** Nanoseconds since the start. */
@@ -114,17 +137,23 @@ export class RunningMachine {
     this.#finish({ outcome: { kind: "stopped" } });
   }
 
-  /** Resolves when no vCPU is in guest mode any more, or the machine has ended. */
+  /** Resolves when every vCPU stands still outside guest mode, or was let go again, or the machine has ended. */
   async pause(): Promise<void> {
     if (this.#end !== undefined) return;
-    const paused = new Promise<void>((resolve) => this.#pausedWaiters.push(resolve));
-    this.#pausedCount = 0;
-    for (const vcpu of this.#vcpus) vcpu.postRequest(REQUEST_PAUSE);
-    await paused;
+    makeAllVcpusRequest(this.#vcpus, REQUEST_PAUSE);
+    if (this.#isPaused()) return;
+    await new Promise<void>((resolve) => this.#pausedWaiters.push(resolve));
   }
 
   resume(): void {
-    for (const vcpu of this.#vcpus) vcpu.acknowledgeRequests(REQUEST_PAUSE);
+    clearRequest(this.#vcpus, REQUEST_PAUSE);
+    this.#releasePausedWaiters();
+  }
+
+  /** Looks at every vCPU. */
+  vcpus(): readonly VcpuReport[] {
+    return this.#vcpus.map((vcpu, index) =>
+      reportVcpu(vcpu, this.#domain.runstate(index) === RUNSTATE_blocked, this.#counters[index]!.get("haltedNs")));
   }
 
   stats(): Omit<MachineStats, "bootMs"> {
@@ -133,11 +162,15 @@ export class RunningMachine {
       uptimeMs: this.nowNs() / 1e6,
       instructions: { interpreter: this.#vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0) },
       memory: {
-        guestBytes: this.#memoryBytes,
+        guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,
         framesInUse: memory.framesInUse,
         framesTotal: memory.framesTotal,
+        limitBytes: this.#parts.memoryLimitBytes,
+        stall: this.#stall,
       },
+      pages: pageStatsFrom(this.#host.pageStatistics()),
+      storm: this.#storm.stats(),
       exits: sumExits(this.#counters.map((counters) => counters.exits())),
       hypercalls: this.#domain.hypercallCounts(),
       vcpus: this.#vcpus.map((vcpu, index) => ({
@@ -152,7 +185,32 @@ export class RunningMachine {
   }
 
   #threadStart(): ThreadStart {
-    return { memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length };
+    const { swap, pageAccess } = this.#parts;
+    return { memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length, swap: swap?.share, pageAccess };
+  }
+
+  #limitMemory({ memoryLimitBytes, swap }: MachineParts): void {
+    if (swap !== undefined) this.#host.setSwapStore(new SwapFileSlots(swap.share));
+    if (memoryLimitBytes !== undefined) this.#host.setFrameLimit(Math.floor(memoryLimitBytes / PAGE_SIZE));
+  }
+
+  #startMemory(): Thread {
+    const thread = startThread<MemoryMessage>(new URL("./memory-worker.js", import.meta.url), this.#threadStart(), {
+      onMessage: (message) => this.#takeMemoryMessage(message),
+      onError: (failure) => this.#finish({ failure }),
+    });
+    void thread.ended.then(() => this.#finish({ failure: new Error("the memory thread ended without a word") }));
+    return thread;
+  }
+
+  /** The storm is there before the guest's first instruction: the vCPUs start when the memory thread is ready. */
+  #takeMemoryMessage(message: MemoryMessage): void {
+    if (message.type === "done") this.memory.take(message.id, message.result);
+    else if (message.type === "ready") this.#startVcpus();
+    else {
+      this.#stall = message.reason;
+      this.#events.onStall(message.reason);
+    }
   }
 
   #startDevices(): Thread {
@@ -165,9 +223,10 @@ export class RunningMachine {
     });
   }
 
-  #startVcpus(module: WebAssembly.Module): void {
+  #startVcpus(): void {
+    if (this.#end !== undefined) return;
     for (const { index } of this.#vcpus) {
-      const data: VcpuThreadStart = { ...this.#threadStart(), module, vcpuIndex: index };
+      const data: VcpuThreadStart = { ...this.#threadStart(), module: this.#parts.module, vcpuIndex: index };
       const thread = startThread<VcpuMessage>(new URL("./vcpu-worker.js", import.meta.url), data, {
         onMessage: (message) => this.#takeVcpuMessage(message),
         onError: (failure) => this.#finish({ failure }),
@@ -180,7 +239,12 @@ export class RunningMachine {
   #takeVcpuMessage(message: VcpuMessage): void {
     if (message.type === "debug") this.#events.onDebugOutput(message.bytes);
     else if (message.type === "ended") this.#finish({ outcome: message.outcome });
-    else if (++this.#pausedCount === this.#vcpus.length) this.#releasePausedWaiters();
+    else if (this.#isPaused()) this.#releasePausedWaiters();
+  }
+
+  /** A message "paused" only says that it is time to look: it may be of a pause that is over. */
+  #isPaused(): boolean {
+    return this.#vcpus.every((vcpu) => (vcpu.requests & REQUEST_PAUSE) !== 0 && isAtGate(vcpu));
   }
 
   #releasePausedWaiters(): void {
@@ -191,6 +255,7 @@ export class RunningMachine {
   #finish(end: MachineEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    this.#host.stop();
     for (const vcpu of this.#vcpus) vcpu.postRequest(REQUEST_STOP);
     void this.#endThreads();
   }
@@ -198,7 +263,8 @@ export class RunningMachine {
   async #endThreads(): Promise<void> {
     await Promise.all(this.#vcpuThreads.map(endThread));
     this.#control.stopDevices();
-    await endThread(this.#deviceThread);
+    await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
+    this.#parts.swap?.close();
     this.#releasePausedWaiters();
     this.#events.onEnded(this.#end!);
   }

@@ -2,14 +2,15 @@
 import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT } from "../abi/layout.js";
 import { createCore, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
-import { createLinearMemory, type MachineCalls, runVcpu, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import {
+  createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
+} from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { vcpuFlush } from "./vcpu-requests.js";
+import { attachHost } from "./thread-host.js";
 
 const DEBUG_LINE_MAX = 256;
 const NEW_LINE = 10;
@@ -46,25 +47,15 @@ function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
 function run(start: VcpuThreadStart): VcpuOutcome {
   const { memory, module, vcpuIndex: index, vcpuCount, originNs } = start;
   const nowNs = (): number => monotonicNs() - originNs;
-  const host = HostMemory.attach(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
+  const host = attachHost(start, vcpus);
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
-  const othersFlush = vcpuFlush(others);
-  host.setVcpuFlush({
-    tlbs: (mustNotSleep) => {
-      core.flushTlb();
-      othersFlush.tlbs(mustNotSleep);
-    },
-    code: () => {
-      core.flushCode();
-      othersFlush.code();
-    },
-  });
   const guest = new GuestMemory(host, {
+    pageAccess: start.pageAccess,
     onCodeWrite: (gfn) => {
       core.invalidateCode(gfn);
-      for (const other of others) other.postRequest(REQUEST_CODE_INVALIDATE);
+      makeAllVcpusRequest(others, REQUEST_CODE_INVALIDATE);
     },
   });
   const control = new ControlBlock(memory);

@@ -2,6 +2,7 @@
 import type { ReadableStream } from "node:stream/web";
 import { WritableStream } from "node:stream/web";
 import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
+import type { SwapFile } from "../platform/node/index.js";
 import { AgentJob, GuestAgent } from "./agent.js";
 import { escapeSystemRequests } from "./console-input.js";
 import { loadCoreModule } from "./core-module.js";
@@ -11,10 +12,13 @@ import type { ExecOptions, GuestProcess } from "./guest-process.js";
 import { type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
+import { VirtualMachineMemory } from "./memory/index.js";
 import { checkOptions, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
 import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 import type { MachineStats } from "./stats.js";
+import { openSwap } from "./swap.js";
+import type { VcpuReport } from "./vcpu-report.js";
 
 /** Console output kept for a first reader of `console.readable`. */
 const CONSOLE_KEPT_BYTES = 0x1_0000;
@@ -44,6 +48,8 @@ export interface ShutdownOptions {
 export class VirtualMachine implements AsyncDisposable {
   /** The guest's console. */
   readonly console: GuestConsole;
+  /** The guest's memory, to be seen and steered while the guest runs. */
+  readonly memory: VirtualMachineMemory;
   /** How the guest ended; never rejects. */
   readonly ended: Promise<GuestExit>;
   readonly #options: VirtualMachineOptions;
@@ -61,8 +67,8 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #ready = new Promise<void>((resolve, reject) => (this.#settleReady = { resolve, reject }));
 
   /**
-   * Boots a guest. Resolves when its processor runs; `ready` and `exec` wait for its init. Throws InvalidOptionError,
-   * InputFileError or GuestImageError, and the signal's reason.
+   * Boots a guest. Resolves when its processor begins to run; `ready` and `exec` wait for its init. Throws InvalidOptionError,
+   * InputFileError, GuestImageError or SwapFileError, and the signal's reason.
    */
   static async create(options: VirtualMachineOptions = {}): Promise<VirtualMachine> {
     checkOptions(options);
@@ -72,10 +78,17 @@ export class VirtualMachine implements AsyncDisposable {
     module.catch(() => undefined);
     const source = await prepareGuest(options, options.vcpus ?? 1);
     options.signal?.throwIfAborted();
-    return new VirtualMachine(options, source, await module);
+    const compiled = await module;
+    const swap = openSwap(options);
+    try {
+      return new VirtualMachine(options, source, compiled, swap);
+    } catch (error) {
+      swap?.close();
+      throw error;
+    }
   }
 
-  private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module) {
+  private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module, swap: SwapFile | undefined) {
     this.#options = options;
     this.#hasAgent = source.hasAgent;
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
@@ -92,6 +105,9 @@ export class VirtualMachine implements AsyncDisposable {
     const machine = new RunningMachine({
       image: source.image, module, vcpuCount: options.vcpus ?? 1,
       memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
+      memoryLimitBytes: options.memoryLimitBytes, swap,
+      storm: { rate: options.storm ?? 0, seed: options.stormSeed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! },
+      pageAccess: options.pageAccess ?? "revocable",
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
@@ -99,10 +115,12 @@ export class VirtualMachine implements AsyncDisposable {
           this.#takeLog(bytes);
           this.#consoleOutput.pushTaken(bytes);
         },
+        onStall: (reason) => options.onStall?.(reason),
         onEnded: (end) => this.#takeEnd(end),
       },
     });
     this.#machine = machine;
+    this.memory = new VirtualMachineMemory(machine.memory);
     this.#consoleInput = new InputChannel(machine.inputRing(CONSOLE_SHELL), () => this.#machine?.ringDoorbell());
     this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
     this.console = {
@@ -146,6 +164,11 @@ export class VirtualMachine implements AsyncDisposable {
   stats(): MachineStats {
     if (this.#machine !== undefined) this.#lastStats = { ...this.#machine.stats(), bootMs: this.#bootMs };
     return this.#lastStats!;
+  }
+
+  /** Where each vCPU is and what it is asked to do; empty once the VM has ended. */
+  vcpus(): readonly VcpuReport[] {
+    return this.#machine?.vcpus() ?? [];
   }
 
   /** The last part (up to 64 KiB) of what the guest wrote to its console. */
@@ -239,11 +262,13 @@ export class VirtualMachine implements AsyncDisposable {
       ? exitFromOutcome(end.outcome, log)
       : { reason: "internal-error", log, cause: end.failure };
     this.stats();
+    const memory = this.#machine!.memory;
     this.#machine = undefined;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     const { signal } = this.#options;
     const error: unknown = signal?.aborted === true && exit.reason === "stopped" ? signal.reason : errorForExit(exit);
     this.#agent.fail(error);
+    memory.fail(error);
     this.#consoleInput.fail(error);
     this.#agentInput.fail(error);
     this.#consoleOutput.close();

@@ -100,7 +100,7 @@ function waitForReaders(target: u32): void {
   for (let vcpu: u32 = 0; vcpu < vcpuCount; vcpu++) {
     const state = stateOf(vcpu);
     if (state == cpu) continue;
-    while (atomic.load<i32>(state + L.VCPU_guestMode) != L.VCPU_OUTSIDE_GUEST_MODE
+    while ((atomic.load<i32>(state + L.VCPU_guestEpoch) & 1) != 0
       && i32(atomic.load<u32>(state + L.VCPU_codeLogPosition) - target) < 0) {
       // The other one may be waiting for this one.
       readEntries(atomic.load<u32>(L.CODE_LOG_BASE));

@@ -1,6 +1,8 @@
 /** What the machine and the command line get from Node.js. The default guest's files are in guest-image/. */
 export { monotonicNs } from "./clock.js";
 export { InputFileError, readInputFile } from "./files.js";
+export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerParts } from "./local-socket.js";
 export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
+export { SwapFile, SwapFileError, type SwapFileShare, SwapFileSlots } from "./swap-file.js";
 export { onEndingSignal, Terminal, type TerminalEvents, type TerminalSize } from "./terminal.js";
-export { postToOwner, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";
+export { postToOwner, receiveFromOwner, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";

@@ -1,5 +1,5 @@
 /** Worker threads as the machine uses them: started with data, talking back by messages, ended by themselves or by force. */
-import { parentPort, Worker, workerData, type TransferListItem } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, Worker, workerData, type TransferListItem } from "node:worker_threads";
 
 /** What a started thread tells its owner. */
 export interface ThreadEvents<Message> {
@@ -12,6 +12,8 @@ export interface ThreadEvents<Message> {
 export interface Thread {
   /** Settles when the thread is gone, for whatever reason; never rejects. */
   readonly ended: Promise<void>;
+  /** Puts a message where receiveFromOwner of the thread finds it. Wakes nobody. */
+  post(message: unknown): void;
   /** Ends the thread wherever it is, and waits for that. */
   terminate(): Promise<void>;
 }
@@ -24,6 +26,7 @@ export function startThread<Message>(entry: URL, data: unknown, events: ThreadEv
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   return {
     ended,
+    post: (message) => worker.postMessage(message),
     async terminate() {
       await worker.terminate();
       await ended;
@@ -40,4 +43,10 @@ export function threadData<Data>(): Data {
 export function postToOwner(message: unknown, transfer: ArrayBuffer[] = []): void {
   if (parentPort === null) throw new Error("expected to run in a worker thread, got the main thread");
   parentPort.postMessage(message, transfer as TransferListItem[]);
+}
+
+/** In a thread: the oldest message of the owner that was not taken yet. Works without returning to the event loop. */
+export function receiveFromOwner<Message>(): Message | undefined {
+  if (parentPort === null) throw new Error("expected to run in a worker thread, got the main thread");
+  return (receiveMessageOnPort(parentPort) as { message: Message } | undefined)?.message;
 }

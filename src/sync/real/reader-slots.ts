@@ -55,10 +55,14 @@ export class ReaderSlot {
     Atomics.store(this.#words, this.#index, this.#epoch);
   }
 
-  /** Closes the section opened last. */
+  /** Closes the section opened last. Orders all that this thread wrote before all that it reads afterwards, nested sections too. */
   leave(): void {
-    if (--this.#depth !== 0) return;
-    this.#epoch = (this.#epoch + 1) | 0;
+    if (--this.#depth === 0) this.#epoch = (this.#epoch + 1) | 0;
+    Atomics.store(this.#words, this.#index, this.#epoch);
+  }
+
+  /** Orders what this thread wrote before what it reads afterwards. */
+  order(): void {
     Atomics.store(this.#words, this.#index, this.#epoch);
   }
 
