@@ -12,8 +12,8 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { runSchedules } from "./schedules.js";
 import type { Scenario } from "./schedules.js";
 
-/** Longest time without an end before a run counts as hanging, beyond its own time. */
-const GRACE_MS = 8000;
+/** Longest time without a round that ends before a run counts as hanging. */
+const STALL_MS = 6000;
 
 /** What a module of checks exports. */
 export interface CheckModule {
@@ -28,6 +28,8 @@ interface Job {
   readonly timeMs: number;
   readonly firstSeed: number;
   readonly rounds: number;
+  /** One word, bumped by every round. */
+  readonly heartbeat: Int32Array;
 }
 
 interface Verdict {
@@ -35,10 +37,10 @@ interface Verdict {
   readonly rounds: number;
 }
 
-async function runJob({ module, name, timeMs, firstSeed, rounds }: Job): Promise<Verdict> {
+async function runJob({ module, name, timeMs, firstSeed, rounds, heartbeat }: Job): Promise<Verdict> {
   const { SCENARIOS = [], CHECKS = {} } = (await import(module)) as CheckModule;
   const scenario = SCENARIOS.find((other) => other.name === name);
-  if (scenario !== undefined) return runSchedules(scenario, { module, rounds, timeMs, firstSeed });
+  if (scenario !== undefined) return runSchedules(scenario, { module, rounds, timeMs, firstSeed, heartbeat });
   const check = CHECKS[name];
   if (check === undefined) throw new Error(`there is no scenario and no check "${name}" in ${module}`);
   try {
@@ -53,14 +55,24 @@ function moduleUrl(module: string): string {
   return module.startsWith("file:") ? module : new URL(`../../${module}`, pathToFileURL(process.argv[1]!)).href;
 }
 
+/** Calls `onStall` when a word has not changed for a while. */
+function watch(heartbeat: Int32Array, onStall: () => void): void {
+  let seen = Atomics.load(heartbeat, 0);
+  setInterval(() => {
+    const now = Atomics.load(heartbeat, 0);
+    if (now === seen) onStall();
+    seen = now;
+  }, STALL_MS);
+}
+
 function main(): void {
   const [module = "", name = "", timeMs = "2000", firstSeed = "1", rounds = "Infinity"] = process.argv.slice(2);
-  const job: Job = { module: moduleUrl(module), name, timeMs: Number(timeMs), firstSeed: Number(firstSeed), rounds: Number(rounds) };
+  const job: Job = { module: moduleUrl(module), name, timeMs: Number(timeMs), firstSeed: Number(firstSeed), rounds: Number(rounds), heartbeat: new Int32Array(new SharedArrayBuffer(4)) };
   const worker = new Worker(new URL(import.meta.url), { workerData: job });
   const end = (status: number, text: string): void => {
     process.stdout.write(`${text}\n`, () => process.exit(status));
   };
-  setTimeout(() => end(3, `${name}: hangs`), job.timeMs + GRACE_MS);
+  watch(job.heartbeat, () => end(3, `${name}: hangs`));
   worker.on("message", ({ failure, rounds: done }: Verdict) => end(failure === undefined ? 0 : 1, failure ?? `${name}: ${done} rounds`));
   worker.on("error", (error) => end(1, `${name}: ${error.stack ?? error.message}`));
 }

@@ -3,6 +3,7 @@
  * against every change that host-memory makes. What each user added to its word of the page is there in the end, unless a
  * change of the round takes contents away; nobody ever sees or changes what is not its own.
  */
+import { atomicLoad } from "#sync";
 import { gfnOf, gpaOfGfn } from "../../abi/address.js";
 import { PAGE_SIZE } from "../../abi/layout.js";
 import { HostMemory } from "../../host-memory/index.js";
@@ -20,6 +21,9 @@ const TARGET = gfnOf(3);
 const TWIN = gfnOf(4);
 const OTHER = gfnOf(5);
 const ELSEWHERE = gfnOf(0x800);
+/** Where memslot 1 begins, and its page that takes the target's place when the two memslots change places. */
+const PARTNER_BASE = gfnOf(0x400);
+const PARTNER = gfnOf(PARTNER_BASE + TARGET);
 const FOREIGN_SLOT = 5;
 const FOREIGN_TAG = 0x5a5a;
 /** Word 0 of target and twin; the users' words are behind it. */
@@ -27,6 +31,8 @@ const MARK = 7;
 /** A word that no check looks at. */
 const SPARE_WORD = 100;
 const ADDS = 3;
+/** So few that a slot is used again at once. */
+const SWAP_SLOTS = 3;
 
 interface Extra {
   readonly swapFile: SharedArrayBuffer;
@@ -35,18 +41,19 @@ interface Extra {
 /** A thread's own handles. */
 export function attachHost({ memory, extra }: RoleParts): HostMemory {
   const host = HostMemory.attach(memory);
-  host.setSwapStore(new SharedSwapStore((extra as Extra).swapFile));
+  // In the middle of a transfer others may run.
+  host.setSwapStore(new SharedSwapStore((extra as Extra).swapFile, () => void atomicLoad(host.words, 0)));
   wirePretendVcpu(host);
   return host;
 }
 
 function createHost(): { host: HostMemory; extra: Extra } {
   const host = HostMemory.create({ guestMemoryBytes: 0x10_0000, vcpuCount: 1 });
-  const extra = { swapFile: createSwapFile(16) };
+  const extra = { swapFile: createSwapFile(SWAP_SLOTS) };
   host.setSwapStore(new SharedSwapStore(extra.swapFile));
   wirePretendVcpu(host);
   host.addMemslot({ id: 0, baseGfn: gfnOf(0), pageCount: SLOT_PAGES });
-  host.addMemslot({ id: 1, baseGfn: gfnOf(0x400), pageCount: SLOT_PAGES });
+  host.addMemslot({ id: 1, baseGfn: PARTNER_BASE, pageCount: SLOT_PAGES });
   return { host, extra };
 }
 
@@ -54,7 +61,8 @@ function createHost(): { host: HostMemory; extra: Extra } {
 function before(host: HostMemory, _extra: unknown, round: number): void {
   const guest = new GuestMemory(host);
   host.discardPages(gfnOf(0), SLOT_PAGES);
-  for (const [gfn, mark] of [[TARGET, MARK], [TWIN, MARK], [OTHER, MARK + 1]] as const) guest.writeU32(gpaOfGfn(gfn), mark);
+  host.discardPages(PARTNER_BASE, SLOT_PAGES);
+  for (const [gfn, mark] of [[TARGET, MARK], [TWIN, MARK], [OTHER, MARK + 1], [PARTNER, MARK]] as const) guest.writeU32(gpaOfGfn(gfn), mark);
   const kind = round % 3;
   if (kind === 1) host.swapOut([TARGET]);
   if (kind === 2) host.mergeEqualPages();
@@ -102,6 +110,19 @@ function moveSlotAwayAndBack(host: HostMemory): void {
   host.moveMemslot(0, gfnOf(0));
 }
 
+/** Memslot 0 is elsewhere and memslot 1 in its place for a while: whoever uses the target then must not reach memslot 0's page. */
+function exchangeSlots(host: HostMemory): void {
+  const guest = new GuestMemory(host);
+  const target = gpaOfGfn(gfnOf(ELSEWHERE + TARGET));
+  host.moveMemslot(0, ELSEWHERE);
+  const before = String(guest.read(target, 64));
+  host.moveMemslot(1, gfnOf(0));
+  guest.readU32(gpaOfGfn(TARGET));
+  host.moveMemslot(1, PARTNER_BASE);
+  if (String(guest.read(target, 64)) !== before) throw new Error("a page was written by users of the guest frame that it had left");
+  host.moveMemslot(0, gfnOf(0));
+}
+
 const blank = new Uint8Array(PAGE_SIZE);
 
 const CHANGES: readonly Change[] = [
@@ -112,6 +133,7 @@ const CHANGES: readonly Change[] = [
   { effect: KEEPS, run: offlineAndOnline },
   { effect: KEEPS, run: (host) => host.reclaim(4) },
   { effect: KEEPS, run: moveSlotAwayAndBack },
+  { effect: KEEPS, run: exchangeSlots },
   { effect: LOSES, run: (host) => host.discardPages(TARGET, 2) },
   { effect: LOSES, run: discardWithoutSleep },
   { effect: LOSES, run: (host) => host.remapPages(TARGET, [blank, blank]) },
@@ -119,8 +141,9 @@ const CHANGES: readonly Change[] = [
 ];
 
 /** Changes that another changer may make at the same time without either seeing a memslot that the other took away. */
-const SLOT_FREE_CHANGES = CHANGES.filter(({ run }) => run !== replaceSlot && run !== moveSlotAwayAndBack);
-const KEEPING_CHANGES = CHANGES.filter(({ effect, run }) => effect === KEEPS && run !== moveSlotAwayAndBack);
+const MEMSLOT_CHANGES: readonly Change["run"][] = [replaceSlot, moveSlotAwayAndBack, exchangeSlots];
+const SLOT_FREE_CHANGES = CHANGES.filter(({ run }) => !MEMSLOT_CHANGES.includes(run));
+const KEEPING_CHANGES = SLOT_FREE_CHANGES.filter(({ effect }) => effect === KEEPS);
 
 /** A few changes, drawn by the round. Answers whether one of them loses contents. */
 function changer(changes: readonly Change[], salt: number): (parts: RoleParts) => Role {
@@ -141,13 +164,13 @@ function changer(changes: readonly Change[], salt: number): (parts: RoleParts) =
   };
 }
 
-/** Adds to its word by a read and a write, with a place in the middle where others may run. */
+/** Adds to its word by a read and a write, with places in the middle where others may run. */
 function addIn(page: GuestPage, word: number, enter: GuestPage["access"]): boolean {
   return enter.call(page, (view) => {
     const mark = view.readU32(0);
     if (mark !== MARK && mark !== 0) throw new Error(`a user found ${mark} where its page's mark is`);
     const value = view.readU32(4 * word);
-    view.loadU8(4000);
+    for (let place = 0; place < 4; place++) view.loadU8(4000 + place);
     view.writeU32(4 * word, value + 1);
     return true;
   }) === true;
@@ -184,8 +207,11 @@ function processor(word: number): (parts: RoleParts) => Role {
   return (parts) => {
     const vcpu = new PretendVcpu(attachHost(parts));
     return {
-      // Half of the rounds begin with a translation that is current.
-      prepare: (round) => void (round % 2 === 0 && vcpu.increment(TARGET, SPARE_WORD)),
+      // Most rounds begin with a translation that is current, some of a page that was written since.
+      prepare: (round) => {
+        if (round % 4 !== 3) vcpu.translate(TARGET);
+        if (round % 4 === 1) vcpu.increment(TARGET, SPARE_WORD);
+      },
       run: () => {
         let added = 0;
         for (let turn = 0; turn < ADDS; turn++) if (vcpu.increment(TARGET, word)) added++;
@@ -232,7 +258,8 @@ function checkWords(host: HostMemory, isLossy: boolean, words: readonly number[]
   const mark = guest.readU32(gpaOfGfn(TARGET))!;
   if (mark !== MARK && !(isLossy && mark === 0)) throw new Error(`the mark of the page is ${mark}`);
   words.forEach((word, index) => {
-    const found = guest.readU32(gpaOfGfn(TARGET, 4 * word))!;
+    // What was added while memslot 1 was in memslot 0's place went to its page.
+    const found = guest.readU32(gpaOfGfn(TARGET, 4 * word))! + guest.readU32(gpaOfGfn(PARTNER, 4 * word))!;
     const isRight = isLossy ? found <= added[index]! : found === added[index]!;
     if (!isRight) throw new Error(`word ${word} is ${found} after ${added[index]} additions, contents ${isLossy ? "may be lost" : "are kept"}`);
   });
@@ -259,6 +286,7 @@ function scenario(name: string, changers: readonly ((parts: RoleParts) => Role)[
 export const SCENARIOS: readonly Scenario[] = [
   scenario("a user and a change", [changer(CHANGES, 1)], [user]),
   scenario("a processor and a change", [changer(CHANGES, 2)], [processor]),
+  scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user]),
   scenario("users, a processor and two changers", [changer(SLOT_FREE_CHANGES, 3), changer(SLOT_FREE_CHANGES, 4)], [user, user, processor]),
   scenario("two changers, one of memslots", [changer(CHANGES, 5), changer([CHANGES[2]!, CHANGES[3]!, CHANGES[4]!, CHANGES[1]!], 6)], [user, processor]),
   scenario("a holder of references and changes that keep contents", [changer(KEEPING_CHANGES, 7)], [holder, user]),

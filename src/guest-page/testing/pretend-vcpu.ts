@@ -1,40 +1,31 @@
 /**
  * A processor without instructions: it reaches guest memory as guest mode does, through a translation that it found in the nested page
- * table and keeps until it is asked to drop it. And the other side: how a thread asks for that (src/machine/vcpu-requests.ts).
+ * table and keeps until it is asked to drop it. How it enters, leaves and is asked are the shipped functions of exit/requests.
  */
-import { atomicAnd, atomicLoad, atomicOr, atomicStore, notifyWaiters } from "#sync";
-import { VM_BLOCK_BASE, NPT_PRESENT, NPT_WRITABLE } from "../../abi/layout.js";
+import { atomicLoad } from "#sync";
 import type { Gfn } from "../../abi/address.js";
+import { NPT_PRESENT, NPT_WRITABLE, REQUEST_TLB_FLUSH } from "../../abi/layout.js";
+import { VcpuState } from "../../cpu/vcpu-state.raw.js";
+import { enterGuestMode, leaveGuestMode } from "../../exit/requests/guest-mode.js";
+import { flushVcpuTlbs } from "../../exit/requests/vcpu-requests.js";
 import type { HostMemory } from "../../host-memory/index.js";
 
-const testWord = (index: number): number => ((VM_BLOCK_BASE + 0xf000) >>> 2) + index * 16;
-
-/** Words in a part of the VM block that only tests use. Bit 0 of the request: drop translations. Mode 1: in guest mode. */
-export const WORD_REQUEST = testWord(8);
-export const WORD_MODE = testWord(9);
-
-const REQUEST_FLUSH = 1;
-
-/** Has the pretended vCPU drop its translations before it uses one again; as VcpuFlush.tlbs. */
-export function flushPretendVcpu(host: HostMemory): void {
-  atomicOr(host.words, WORD_REQUEST, REQUEST_FLUSH);
-  notifyWaiters(host.words, WORD_REQUEST);
-  while (atomicLoad(host.words, WORD_MODE) === 1 && (atomicLoad(host.words, WORD_REQUEST) & REQUEST_FLUSH) !== 0);
-}
-
-/** Lets a thread's host reach the pretended vCPU. */
+/** Lets a thread's host reach the pretended vCPU, which is number 0. */
 export function wirePretendVcpu(host: HostMemory): void {
-  host.setVcpuFlush({ tlbs: () => flushPretendVcpu(host), code: () => undefined });
+  const vcpus = [new VcpuState(host.memory, 0)];
+  host.setVcpuFlush({ tlbs: (mustNotSleep) => flushVcpuTlbs(vcpus, { mustNotSleep }), code: () => undefined });
 }
 
 /** The processor; one a host. */
 export class PretendVcpu {
   readonly #host: HostMemory;
+  readonly #state: VcpuState;
   /** gfn to word index of the frame and whether it may be written. */
   readonly #tlb = new Map<Gfn, { readonly frameWord: number; readonly isWritable: boolean }>();
 
   constructor(host: HostMemory) {
     this.#host = host;
+    this.#state = new VcpuState(host.memory, 0);
   }
 
   /**
@@ -43,31 +34,39 @@ export class PretendVcpu {
    */
   increment(gfn: Gfn, word: number): boolean {
     for (;;) {
-      const isDone = this.#inGuestMode(() => this.#tryIncrement(gfn, word));
-      if (isDone) return true;
+      if (this.#inGuestMode(() => this.#tryIncrement(gfn, word))) return true;
       const fault = this.#host.faultIn(gfn, true);
       if (fault === "no-slot" || fault === "out-of-memory") return false;
     }
   }
 
+  /** Has the processor a translation for reading, as after a load; false = there is no memory now. */
+  translate(gfn: Gfn): boolean {
+    const fault = this.#host.faultIn(gfn, false);
+    return fault === "mapped" && this.#inGuestMode(() => this.#walk(gfn) !== undefined);
+  }
+
+  /** As the run loop (exit/run-loop.ts): requests first, then guest mode, unless another request came. */
   #inGuestMode(instruction: () => boolean): boolean {
-    const { words } = this.#host;
-    // Pairs with flushPretendVcpu: it writes the request, then reads the mode.
-    atomicStore(words, WORD_MODE, 1);
-    let isDone = false;
-    if ((atomicLoad(words, WORD_REQUEST) & REQUEST_FLUSH) === 0) isDone = instruction();
-    atomicStore(words, WORD_MODE, 0);
-    if ((atomicAnd(words, WORD_REQUEST, ~REQUEST_FLUSH) & REQUEST_FLUSH) !== 0) this.#tlb.clear();
+    for (;;) {
+      if (this.#state.takeRequests(REQUEST_TLB_FLUSH) !== 0) this.#tlb.clear();
+      if (enterGuestMode(this.#state)) break;
+    }
+    const isDone = instruction();
+    leaveGuestMode(this.#state);
     return isDone;
   }
 
   #tryIncrement(gfn: Gfn, word: number): boolean {
     const translation = this.#tlb.get(gfn) ?? this.#walk(gfn);
-    if (translation === undefined || !translation.isWritable) return false;
+    if (translation === undefined || !translation.isWritable) {
+      this.#tlb.delete(gfn);
+      return false;
+    }
     const { words } = this.#host;
     const value = words[translation.frameWord + word]!;
     // A place where others may run: guest mode is left only behind the instruction.
-    atomicLoad(words, WORD_MODE);
+    atomicLoad(words, 0);
     words[translation.frameWord + word] = value + 1;
     return true;
   }
@@ -76,9 +75,7 @@ export class PretendVcpu {
     const entry = this.#host.nptEntry(gfn);
     if ((entry & NPT_PRESENT) === 0) return undefined;
     const translation = { frameWord: (entry >>> 12) * 1024, isWritable: (entry & NPT_WRITABLE) !== 0 };
-    if (translation.isWritable) this.#host.markWritten(gfn);
     this.#tlb.set(gfn, translation);
     return translation;
   }
 }
-

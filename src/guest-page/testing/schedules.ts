@@ -102,13 +102,15 @@ export interface RunLength {
   readonly rounds: number;
   readonly timeMs: number;
   readonly firstSeed?: number;
+  /** One word that is bumped by every round, for a watchdog. */
+  readonly heartbeat?: Int32Array;
 }
 
 /**
  * Runs schedules until one fails, `rounds` are through or `timeMs` is over. Blocks the calling thread. What hangs outside the baton
  * hangs here: whoever calls has a watchdog.
  */
-export function runSchedules(scenario: Scenario, { module, rounds, timeMs, firstSeed = 1 }: RunLength): ScheduleOutcome {
+export function runSchedules(scenario: Scenario, { module, rounds, timeMs, firstSeed = 1, heartbeat }: RunLength): ScheduleOutcome {
   const { host, extra } = scenario.create();
   const count = scenario.roles.length;
   const lines = createLines(count);
@@ -119,7 +121,10 @@ export function runSchedules(scenario: Scenario, { module, rounds, timeMs, first
   const deadline = Date.now() + timeMs;
   let round = 0;
   let failure: string | undefined;
-  for (; failure === undefined && round < rounds && Date.now() < deadline; round++) failure = conductor.round(firstSeed + round);
+  for (; failure === undefined && round < rounds && Date.now() < deadline; round++) {
+    failure = conductor.round(firstSeed + round);
+    if (heartbeat !== undefined) Atomics.add(heartbeat, 0, 1);
+  }
   for (const worker of workers) void worker.terminate();
   return { rounds: round, failure };
 }

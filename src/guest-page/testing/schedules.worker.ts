@@ -1,5 +1,6 @@
 /** One thread of a scenario (schedules.ts): does its part of each phase. */
 import { workerData } from "node:worker_threads";
+import { FRAMES_BASE } from "../../abi/layout.js";
 import type { SharedMemory } from "../../host-memory/index.js";
 import { BatonHolder } from "../../sync/jitter/baton.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
@@ -19,7 +20,7 @@ interface Start {
 const start = workerData as Start;
 const { lines, role: index } = start;
 const { SCENARIOS } = (await import(start.module)) as { SCENARIOS: readonly Scenario[] };
-const holder = new BatonHolder(lines.baton, index, start.count);
+const holder = new BatonHolder(lines.baton, { self: index, threadCount: start.count, bulkFrom: FRAMES_BASE >>> 2 });
 setInterposer(holder);
 const role = SCENARIOS.find(({ name }) => name === start.scenario)!.roles[index]!(start);
 

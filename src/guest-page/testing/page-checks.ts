@@ -1,0 +1,113 @@
+/** Directed checks of guest pages: each throws when a promise does not hold. For interleavings that need no luck. */
+import { Worker } from "node:worker_threads";
+import { atomicLoad, atomicStore } from "#sync";
+import { gfnOf, gpaOf, gpaOfGfn } from "../../abi/address.js";
+import { VM_BLOCK_BASE } from "../../abi/layout.js";
+import { HostMemory } from "../../host-memory/index.js";
+import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
+import { GuestMemory } from "../index.js";
+import type { PageView } from "../index.js";
+
+/** Words that a section in another thread is told by: it is open, it may end. */
+export const WORD_SECTION = ((VM_BLOCK_BASE + 0xf000) >>> 2) + 16;
+export const WORD_SECTION_END = WORD_SECTION + 16;
+const SECTION_MS = 60;
+const SEARCH_MS = 2500;
+
+function machine(): { host: HostMemory; guest: GuestMemory } {
+  const host = HostMemory.create({ guestMemoryBytes: 0x10_0000, vcpuCount: 1 });
+  host.addMemslot({ id: 0, baseGfn: gfnOf(0), pageCount: 128 });
+  return { host, guest: new GuestMemory(host) };
+}
+
+function expect(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`expected that ${what}`);
+}
+
+function throwsAssertion(action: () => unknown): boolean {
+  try {
+    action();
+    return false;
+  } catch (error) {
+    return error instanceof Error && error.name === "AssertionError";
+  }
+}
+
+function deactivatedRefuses(): void {
+  const page = machine().guest.openPage(gpaOf(0x2000), 8, "test")!;
+  page.deactivate();
+  expect(throwsAssertion(() => page.refresh()), "a refresh of a deactivated page is an assertion");
+  expect(page.tryAccess(() => true) === undefined, "a deactivated page gives no access");
+}
+
+function keptViewIsDead(): void {
+  const page = machine().guest.openPage(gpaOf(0x2000), 8, "test")!;
+  const kept: PageView[] = [];
+  page.access((view) => void kept.push(view));
+  expect(throwsAssertion(() => kept[0]!.writeU32(0, 1)), "a view is dead behind its callback");
+}
+
+function collidingPages(): void {
+  const { guest } = machine();
+  for (const gfn of [3, 3 + 64]) guest.writeU32(gpaOfGfn(gfnOf(gfn)), gfn);
+  for (const gfn of [3, 3 + 64]) expect(guest.readU32(gpaOfGfn(gfnOf(gfn))) === gfn, `guest frame ${gfn} reads as it was written`);
+}
+
+function sleepersAreRefused(): void {
+  const { host, guest } = machine();
+  const page = guest.openPage(gpaOf(0x2000), 8, "test")!;
+  const sleepers = [() => host.faultIn(gfnOf(9), true), () => page.refresh(), () => guest.readU32(gpaOf(0x5000))];
+  for (const sleeper of sleepers) {
+    expect(throwsAssertion(() => page.access(() => void sleeper())), "what may sleep is refused inside a section");
+  }
+}
+
+/** A section is open for a while in another thread; this thread changes the page without a sleep, and counts its sleeps. */
+async function sleeplessChangeSpins(): Promise<void> {
+  const { host } = machine();
+  host.faultIn(gfnOf(2), true);
+  const worker = new Worker(new URL("./section.worker.js", import.meta.url), { workerData: { memory: host.memory, holdMs: SECTION_MS } });
+  while (atomicLoad(host.words, WORD_SECTION) === 0);
+  let sleeps = 0;
+  setInterposer({
+    beforeAccess: () => undefined,
+    wait: (view, index, expected, timeoutMs) => {
+      sleeps++;
+      return Atomics.wait(view, index, expected, timeoutMs);
+    },
+  });
+  const taken = host.discardPages(gfnOf(2), 1, { mustNotSleep: true });
+  setInterposer(undefined);
+  const isOver = atomicLoad(host.words, WORD_SECTION) === 2;
+  await worker.terminate();
+  expect(taken === 1 && isOver, "the change waits for the section");
+  expect(sleeps === 0, `the change does not sleep, it slept ${sleeps} times`);
+}
+
+/** Another thread searches one page while this one rewrites the memslots around it as fast as it can. */
+async function searchesSeeWholeSets(): Promise<void> {
+  const { host } = machine();
+  const worker = new Worker(new URL("./section.worker.js", import.meta.url), { workerData: { memory: host.memory, searched: 0x100 } });
+  host.addMemslot({ id: 1, baseGfn: gfnOf(0x100), pageCount: 1 });
+  const isHere = new Promise<string>((resolve) => worker.once("message", resolve));
+  const deadline = Date.now() + SEARCH_MS;
+  for (let round = 0; Date.now() < deadline && atomicLoad(host.words, WORD_SECTION) !== 2; round++) {
+    // The page's entry moves up and down in the sorted sets.
+    for (let id = 2; id < 8; id++) host.addMemslot({ id, baseGfn: gfnOf(0x80 + id), pageCount: 1 });
+    for (let id = 2; id < 8; id++) host.removeMemslot(id);
+  }
+  atomicStore(host.words, WORD_SECTION_END, 1);
+  const answer = await isHere;
+  await worker.terminate();
+  expect(answer === "whole", `every search finds the page that is there throughout, one did not: ${answer}`);
+}
+
+/** By name, for catcher.ts. */
+export const CHECKS = {
+  "a deactivated page refuses a refresh": deactivatedRefuses,
+  "a view kept beyond its callback is dead": keptViewIsDead,
+  "pages whose numbers collide in the cache are told apart": collidingPages,
+  "whatever may sleep is refused inside a section": sleepersAreRefused,
+  "a change that must not sleep spins for an open section": sleeplessChangeSpins,
+  "a search of memslots that change sees one whole set": searchesSeeWholeSets,
+} as const;
