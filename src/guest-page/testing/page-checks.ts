@@ -4,6 +4,9 @@ import { atomicLoad, atomicStore } from "#sync";
 import { gfnOf, gpaOf, gpaOfGfn } from "../../abi/address.js";
 import { VM_BLOCK_BASE } from "../../abi/layout.js";
 import { HostMemory } from "../../host-memory/index.js";
+import { WORD_MMU_LOCK } from "../../host-memory/layout.js";
+import { awaitGate, awaitRest, createGateLine, openGate } from "../../sync/jitter/gates.raw.js";
+import type { Gate } from "../../sync/jitter/gates.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
 import { GuestMemory } from "../index.js";
 import type { PageView } from "../index.js";
@@ -102,6 +105,83 @@ async function searchesSeeWholeSets(): Promise<void> {
   expect(answer === "whole", `every search finds the page that is there throughout, one did not: ${answer}`);
 }
 
+interface Places {
+  /** Word of the sequence of the page's bucket; the next one is its active count. */
+  readonly sequence: number;
+  readonly active: number;
+  /** First word of the frame that the page has at first. */
+  readonly frame: number;
+}
+
+interface Play {
+  readonly gates: (places: Places) => { readonly mover: readonly Gate[]; readonly user: readonly Gate[] };
+  /** Lets the two go in an order. */
+  readonly order: (mover: Int32Array, user: Int32Array) => void;
+}
+
+/**
+ * A mover and a user of one page, each with its gates. What the user adds must be in the page in the end: the frame that the page
+ * left is nobody's business any more.
+ */
+async function playMove({ gates, order }: Play): Promise<void> {
+  const { host, guest } = machine();
+  const gfn = gfnOf(2);
+  guest.writeU32(gpaOfGfn(gfn), 1);
+  const page = host.findHvaPage(gfn);
+  const sequence = host.invalidations.sequenceIndex(page);
+  const named = gates({ sequence, active: sequence + 1, frame: host.presentPfn(page)! * 1024 });
+  const lines = { mover: createGateLine(), user: createGateLine() };
+  const workers = (["mover", "user"] as const).map((role) => new Worker(new URL("./gated.worker.js", import.meta.url), {
+    workerData: { memory: host.memory, role, gfn, line: lines[role], gates: named[role] },
+  }));
+  const ends = workers.map((worker) => new Promise((resolve, reject) => void worker.once("message", resolve).once("error", reject)));
+  order(lines.mover, lines.user);
+  await Promise.all(ends);
+  for (const worker of workers) await worker.terminate();
+  const found = guest.readU32(gpaOfGfn(gfn, 4));
+  expect(found === 1, `what was added while the frame moved is in the page, found ${found}`);
+}
+
+/** The user looks the page up behind the start of the move, and goes on between the two halves of its end. */
+function lookUpAcrossTheEnd(): Promise<void> {
+  return playMove({
+    gates: ({ sequence, active }) => ({
+      // The start bumps both, and so does the end, in whatever order.
+      mover: [{ index: WORD_MMU_LOCK, count: 1 }, { index: sequence, count: 2 }, { index: active, count: 2 }],
+      user: [{ index: active, count: 1 }],
+    }),
+    order: (mover, user) => {
+      openGate(mover, 1);
+      expect(awaitGate(mover, 2), "the mover has begun");
+      openGate(user, 1);
+      expect(awaitGate(user, 2), "the user has found the old frame");
+      openGate(mover, 2);
+      expect(awaitGate(mover, 3), "the mover is at the end of the change");
+      openGate(mover, 3);
+      expect(awaitGate(mover, 4), "the mover is in the middle of the end");
+      openGate(user, 2);
+      expect(awaitRest(user), "the user waits for the end, or is through");
+      openGate(mover, 4);
+    },
+  });
+}
+
+/** The user is in the middle of its use when the move begins, or looks the page up in the middle of the beginning. */
+function useAcrossTheStart(): Promise<void> {
+  return playMove({
+    gates: ({ active, frame }) => ({ mover: [{ index: active, count: 1 }], user: [{ index: frame, count: 1 }] }),
+    order: (mover, user) => {
+      openGate(mover, 1);
+      expect(awaitGate(mover, 2), "the mover is about to raise the count");
+      openGate(user, 1);
+      expect(awaitGate(user, 2), "the user is inside the old frame");
+      openGate(mover, 2);
+      expect(awaitRest(mover), "the mover waits for the user, or is through");
+      openGate(user, 2);
+    },
+  });
+}
+
 /** By name, for catcher.ts. */
 export const CHECKS = {
   "a deactivated page refuses a refresh": deactivatedRefuses,
@@ -110,4 +190,6 @@ export const CHECKS = {
   "whatever may sleep is refused inside a section": sleepersAreRefused,
   "a change that must not sleep spins for an open section": sleeplessChangeSpins,
   "a search of memslots that change sees one whole set": searchesSeeWholeSets,
+  "a page looked up during a move is not used before its end is complete": lookUpAcrossTheEnd,
+  "a move that begins during a use waits for it": useAcrossTheStart,
 } as const;

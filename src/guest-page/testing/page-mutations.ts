@@ -20,6 +20,7 @@ const processor = pageScenario("a processor and a change");
 const crowd = pageScenario("users, a processor and two changers");
 const slots = pageScenario("two changers, one of memslots");
 const places = pageScenario("a user and memslots that change places");
+const swappers = pageScenario("users and two who swap");
 const holders = pageScenario("a holder of references and changes that keep contents");
 const check = (name: string): ReturnType<typeof catcher> => catcher("guest-page/testing/page-checks.js", name);
 
@@ -46,7 +47,7 @@ const REFRESH: readonly Mutation[] = [
   caught("M3", "invalidate by waiting for users without revoking their mappings", user,
     edit(INVALIDATION, "atomicAdd(this.#words, index + 1, 1);\n            atomicAdd(this.#words, index, 1);", "atomicAdd(this.#words, index + 1, 1);"),
     edit(INVALIDATION, END_BODY, "const active = atomicAdd(this.#words, index + 1, -1);")),
-  caught("M4", "raise the count only behind the wait for users", user, edit(INVALIDATION, BEGIN_BODY, `
+  caught("M4", "raise the count only behind the wait for users", check("a move that begins during a use waits for it"), edit(INVALIDATION, BEGIN_BODY, `
         forEachBucket(ranges, (index) => atomicAdd(this.#words, index, 1));
         const waited = synchronizeReaders(this.#domain, mustNotSleep);
         forEachBucket(ranges, (index) => atomicAdd(this.#words, index + 1, 1));
@@ -55,7 +56,7 @@ const REFRESH: readonly Mutation[] = [
   harmless("M6", "test the sequence before the count", "a use compares the sequence once more, behind both tests", user,
     edit(INVALIDATION, "const ends = atomicLoad(this.#words, WORD_INVALIDATION_ENDS);", "const same = atomicLoad(this.#words, index) === sequence; const ends = atomicLoad(this.#words, WORD_INVALIDATION_ENDS);"),
     edit(INVALIDATION, "return atomicLoad(this.#words, index) === sequence;", "return same;")),
-  caught("M7", "drop the count before bumping the sequence", user, edit(INVALIDATION, END_BODY,
+  caught("M7", "drop the count before bumping the sequence", check("a page looked up during a move is not used before its end is complete"), edit(INVALIDATION, END_BODY,
     "const active = atomicAdd(this.#words, index + 1, -1);\n            atomicAdd(this.#words, index, 1);")),
   caught("M8", "wait for users before revoking their mappings", user, edit(INVALIDATION, BEGIN_BODY, `
         const waited = synchronizeReaders(this.#domain, mustNotSleep);
@@ -139,7 +140,7 @@ const OWN: readonly Mutation[] = [
     edit(MOVES, "journey.isMoved = pool.references(journey.source) === journey.pages.length;", "journey.isMoved = true;")),
   caught("P8", "a shared page keeps the processor's way for writing", processor,
     edit(CHANGES, "const isWritable = state === HVA_PRESENT && (nptBefore & NPT_WRITABLE) !== 0;", "const isWritable = (nptBefore & NPT_WRITABLE) !== 0;")),
-  caught("P9", "a slot of the swap file is free while its page is being read", crowd,
+  caught("P9", "a slot of the swap file is free while its page is being read", swappers,
     edit(FAULTS, "this.#swapping.readInto(pfn, slot);", "swapMap.release(slot); this.#swapping.readInto(pfn, slot);"),
     edit(FAULTS, "        swapMap.release(slot);\n        changes.wakeBusyWaiters();", "        changes.wakeBusyWaiters();")),
   caught("P10", "remove a memslot's frames before the memslot", user, edit(DROPS, "            publish?.();\n            forEachChunk(range.pageCount, (from, to) => this.#cutChunk(cut, from, to));",

@@ -145,6 +145,15 @@ const MEMSLOT_CHANGES: readonly Change["run"][] = [replaceSlot, moveSlotAwayAndB
 const SLOT_FREE_CHANGES = CHANGES.filter(({ run }) => !MEMSLOT_CHANGES.includes(run));
 const KEEPING_CHANGES = SLOT_FREE_CHANGES.filter(({ effect }) => effect === KEEPS);
 
+const SWAP_ALL: Change = { effect: KEEPS, run: (host) => host.swapOut([TARGET, TWIN, OTHER]) };
+const TOUCH_AND_SWAP: Change = {
+  effect: KEEPS,
+  run: (host) => {
+    for (const gfn of [TWIN, OTHER]) host.faultIn(gfn, false);
+    host.swapOut([OTHER, TWIN]);
+  },
+};
+
 /** A few changes, drawn by the round. Answers whether one of them loses contents. */
 function changer(changes: readonly Change[], salt: number): (parts: RoleParts) => Role {
   return (parts) => {
@@ -257,6 +266,12 @@ function checkWords(host: HostMemory, isLossy: boolean, words: readonly number[]
   const guest = new GuestMemory(host);
   const mark = guest.readU32(gpaOfGfn(TARGET))!;
   if (mark !== MARK && !(isLossy && mark === 0)) throw new Error(`the mark of the page is ${mark}`);
+  // Nobody writes to these, whatever shares a frame with the target for a while.
+  for (const [gfn, own] of [[TWIN, MARK], [OTHER, MARK + 1]] as const) {
+    const found = [0, ...words].map((word) => guest.readU32(gpaOfGfn(gfn, 4 * word))!);
+    if (found.slice(1).some((word) => word !== 0)) throw new Error(`guest frame ${gfn} was written, its words are ${found}`);
+    if (found[0] !== own && !(isLossy && found[0] === 0)) throw new Error(`the mark of guest frame ${gfn} is ${found[0]}`);
+  }
   words.forEach((word, index) => {
     // What was added while memslot 1 was in memslot 0's place went to its page.
     const found = guest.readU32(gpaOfGfn(TARGET, 4 * word))! + guest.readU32(gpaOfGfn(PARTNER, 4 * word))!;
@@ -287,6 +302,7 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario("a user and a change", [changer(CHANGES, 1)], [user]),
   scenario("a processor and a change", [changer(CHANGES, 2)], [processor]),
   scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user]),
+  scenario("users and two who swap", [changer([SWAP_ALL], 9), changer([TOUCH_AND_SWAP], 10)], [user, processor]),
   scenario("users, a processor and two changers", [changer(SLOT_FREE_CHANGES, 3), changer(SLOT_FREE_CHANGES, 4)], [user, user, processor]),
   scenario("two changers, one of memslots", [changer(CHANGES, 5), changer([CHANGES[2]!, CHANGES[3]!, CHANGES[4]!, CHANGES[1]!], 6)], [user, processor]),
   scenario("a holder of references and changes that keep contents", [changer(KEEPING_CHANGES, 7)], [holder, user]),
