@@ -2,7 +2,8 @@
 import { Worker } from "node:worker_threads";
 import { atomicLoad, atomicStore } from "#sync";
 import { gfnOf, gpaOf, gpaOfGfn } from "../../abi/address.js";
-import { VM_BLOCK_BASE } from "../../abi/layout.js";
+import { VCPU, VM_BLOCK_BASE } from "../../abi/layout.js";
+import { VcpuState } from "../../cpu/vcpu-state.raw.js";
 import { HostMemory } from "../../host-memory/index.js";
 import { WORD_MMU_LOCK } from "../../host-memory/layout.js";
 import { awaitGate, awaitRest, createGateLine, openGate } from "../../sync/jitter/gates.raw.js";
@@ -10,6 +11,7 @@ import type { Gate } from "../../sync/jitter/gates.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
 import { GuestMemory } from "../index.js";
 import type { PageView } from "../index.js";
+import { createSwapFile, SharedSwapStore } from "./shared-swap-store.js";
 
 /** Words that a section in another thread is told by: it is open, it may end. */
 export const WORD_SECTION = ((VM_BLOCK_BASE + 0xf000) >>> 2) + 16;
@@ -114,6 +116,8 @@ interface Places {
 }
 
 interface Play {
+  /** Who adds. */
+  readonly role: "user" | "processor";
   readonly gates: (places: Places) => { readonly mover: readonly Gate[]; readonly user: readonly Gate[] };
   /** Lets the two go in an order. */
   readonly order: (mover: Int32Array, user: Int32Array) => void;
@@ -123,7 +127,7 @@ interface Play {
  * A mover and a user of one page, each with its gates. What the user adds must be in the page in the end: the frame that the page
  * left is nobody's business any more.
  */
-async function playMove({ gates, order }: Play): Promise<void> {
+async function playMove({ role: user, gates, order }: Play): Promise<void> {
   const { host, guest } = machine();
   const gfn = gfnOf(2);
   guest.writeU32(gpaOfGfn(gfn), 1);
@@ -131,8 +135,8 @@ async function playMove({ gates, order }: Play): Promise<void> {
   const sequence = host.invalidations.sequenceIndex(page);
   const named = gates({ sequence, active: sequence + 1, frame: host.presentPfn(page)! * 1024 });
   const lines = { mover: createGateLine(), user: createGateLine() };
-  const workers = (["mover", "user"] as const).map((role) => new Worker(new URL("./gated.worker.js", import.meta.url), {
-    workerData: { memory: host.memory, role, gfn, line: lines[role], gates: named[role] },
+  const workers = (["mover", "user"] as const).map((part) => new Worker(new URL("./gated.worker.js", import.meta.url), {
+    workerData: { memory: host.memory, role: part === "mover" ? part : user, gfn, line: lines[part], gates: named[part] },
   }));
   const ends = workers.map((worker) => new Promise((resolve, reject) => void worker.once("message", resolve).once("error", reject)));
   order(lines.mover, lines.user);
@@ -145,6 +149,7 @@ async function playMove({ gates, order }: Play): Promise<void> {
 /** The user looks the page up behind the start of the move, and goes on between the two halves of its end. */
 function lookUpAcrossTheEnd(): Promise<void> {
   return playMove({
+    role: "user",
     gates: ({ sequence, active }) => ({
       // The start bumps both, and so does the end, in whatever order.
       mover: [{ index: WORD_MMU_LOCK, count: 1 }, { index: sequence, count: 2 }, { index: active, count: 2 }],
@@ -169,6 +174,7 @@ function lookUpAcrossTheEnd(): Promise<void> {
 /** The user is in the middle of its use when the move begins, or looks the page up in the middle of the beginning. */
 function useAcrossTheStart(): Promise<void> {
   return playMove({
+    role: "user",
     gates: ({ active, frame }) => ({ mover: [{ index: active, count: 1 }], user: [{ index: frame, count: 1 }] }),
     order: (mover, user) => {
       openGate(mover, 1);
@@ -182,6 +188,39 @@ function useAcrossTheStart(): Promise<void> {
   });
 }
 
+/** The processor is in guest mode, in the middle of a store, when the mover asks it to drop its translations. */
+function storeAcrossTheFlush(): Promise<void> {
+  return playMove({
+    role: "processor",
+    gates: () => ({ mover: [{ index: new VcpuState(machine().host.memory, 0).wordIndex(VCPU.request), count: 1 }], user: [{ index: 0, count: 1 }] }),
+    order: (mover, processor) => {
+      openGate(mover, 1);
+      expect(awaitGate(mover, 2), "the mover is about to set the request");
+      openGate(processor, 1);
+      expect(awaitGate(processor, 2), "the processor is in the middle of its store");
+      openGate(mover, 2);
+      expect(awaitRest(mover), "the mover waits for the processor, or is through");
+      openGate(processor, 2);
+    },
+  });
+}
+
+/** While a page is read back from the only slot of the swap file another is to be swapped out. */
+function slotStaysWhileRead(): void {
+  const { host, guest } = machine();
+  const file = createSwapFile(1);
+  const other = HostMemory.attach(host.memory);
+  other.setSwapStore(new SharedSwapStore(file));
+  host.setSwapStore(new SharedSwapStore(file));
+  for (const gfn of [2, 3]) guest.fill(gpaOfGfn(gfnOf(gfn)), 4096, gfn);
+  host.swapOut([gfnOf(2)]);
+  let swapped = -1;
+  host.setSwapStore(new SharedSwapStore(file, () => (swapped = other.swapOut([gfnOf(3)]).swapped)));
+  const bytes = guest.read(gpaOfGfn(gfnOf(2)), 4096)!;
+  expect(swapped === 0, "nothing is written to a slot that is being read");
+  expect(bytes.every((byte) => byte === 2), "a page comes back as it was");
+}
+
 /** By name, for catcher.ts. */
 export const CHECKS = {
   "a deactivated page refuses a refresh": deactivatedRefuses,
@@ -192,4 +231,6 @@ export const CHECKS = {
   "a search of memslots that change sees one whole set": searchesSeeWholeSets,
   "a page looked up during a move is not used before its end is complete": lookUpAcrossTheEnd,
   "a move that begins during a use waits for it": useAcrossTheStart,
+  "a move waits for a store of the processor": storeAcrossTheFlush,
+  "a slot of the swap file is nobody else's while it is read": slotStaysWhileRead,
 } as const;

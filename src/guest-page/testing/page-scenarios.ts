@@ -31,6 +31,7 @@ const MARK = 7;
 /** A word that no check looks at. */
 const SPARE_WORD = 100;
 const ADDS = 3;
+const LOADS_MAX = 24;
 /** So few that a slot is used again at once. */
 const SWAP_SLOTS = 3;
 
@@ -125,16 +126,20 @@ function exchangeSlots(host: HostMemory): void {
 
 const blank = new Uint8Array(PAGE_SIZE);
 
+const MOVE: Change = { effect: KEEPS, run: (host) => host.moveFrames([TARGET]) };
+const MERGE: Change = { effect: KEEPS, run: (host) => host.mergeEqualPages() };
+const DISCARD: Change = { effect: LOSES, run: (host) => host.discardPages(TARGET, 2) };
+
 const CHANGES: readonly Change[] = [
-  { effect: KEEPS, run: (host) => host.moveFrames([TARGET]) },
+  MOVE,
   { effect: KEEPS, run: (host) => host.moveFrames([TARGET, TWIN, OTHER]) },
   { effect: KEEPS, run: (host) => host.swapOut([TARGET, OTHER]) },
-  { effect: KEEPS, run: (host) => host.mergeEqualPages() },
+  MERGE,
   { effect: KEEPS, run: offlineAndOnline },
   { effect: KEEPS, run: (host) => host.reclaim(4) },
   { effect: KEEPS, run: moveSlotAwayAndBack },
   { effect: KEEPS, run: exchangeSlots },
-  { effect: LOSES, run: (host) => host.discardPages(TARGET, 2) },
+  DISCARD,
   { effect: LOSES, run: discardWithoutSleep },
   { effect: LOSES, run: (host) => host.remapPages(TARGET, [blank, blank]) },
   { effect: LOSES, run: replaceSlot },
@@ -218,10 +223,15 @@ function processor(word: number): (parts: RoleParts) => Role {
     return {
       // Most rounds begin with a translation that is current, some of a page that was written since.
       prepare: (round) => {
-        if (round % 4 !== 3) vcpu.translate(TARGET);
+        if (round % 4 !== 3) vcpu.load(TARGET, 0);
         if (round % 4 === 1) vcpu.increment(TARGET, SPARE_WORD);
       },
-      run: () => {
+      run: (round) => {
+        // Reads for a while first, so that some changes find the page as it was, with a translation of it in use.
+        for (let turn = round % LOADS_MAX; turn > 0; turn--) {
+          const mark = vcpu.load(TARGET, 0);
+          if (mark !== undefined && mark !== MARK && mark !== 0) throw new Error(`the processor found ${mark} where its page's mark is`);
+        }
         let added = 0;
         for (let turn = 0; turn < ADDS; turn++) if (vcpu.increment(TARGET, word)) added++;
         return [added];
@@ -280,12 +290,15 @@ function checkWords(host: HostMemory, isLossy: boolean, words: readonly number[]
   });
 }
 
-/** A scenario of changers, then users (each with its word), then a victim. */
-function scenario(name: string, changers: readonly ((parts: RoleParts) => Role)[], users: readonly ((word: number) => (parts: RoleParts) => Role)[]): Scenario {
+/** A scenario of changers, then users (each with its word), then, unless there is to be none, a victim. */
+function scenario(
+  name: string, changers: readonly ((parts: RoleParts) => Role)[], users: readonly ((word: number) => (parts: RoleParts) => Role)[], hasVictim = true,
+): Scenario {
   const words = users.map((_, index) => index + 1);
+  const victims = hasVictim ? [victim(changers.length + users.length)] : [];
   return {
     name,
-    roles: [...changers, ...users.map((make, index) => make(words[index]!)), victim(changers.length + users.length)],
+    roles: [...changers, ...users.map((make, index) => make(words[index]!)), ...victims],
     create: createHost,
     before,
     after: (host, _extra, _round, results) => {
@@ -301,8 +314,12 @@ function scenario(name: string, changers: readonly ((parts: RoleParts) => Role)[
 export const SCENARIOS: readonly Scenario[] = [
   scenario("a user and a change", [changer(CHANGES, 1)], [user]),
   scenario("a processor and a change", [changer(CHANGES, 2)], [processor]),
-  scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user]),
-  scenario("users and two who swap", [changer([SWAP_ALL], 9), changer([TOUCH_AND_SWAP], 10)], [user, processor]),
+  scenario("a processor and a move", [changer([MOVE], 11)], [processor], false),
+  scenario("a processor and a merge", [changer([MERGE], 12)], [processor], false),
+  scenario("a processor and a discard", [changer([DISCARD], 13)], [processor]),
+  scenario("a user and a move", [changer([MOVE], 14)], [user], false),
+  scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user], false),
+  scenario("users and two who swap", [changer([SWAP_ALL], 9), changer([TOUCH_AND_SWAP], 10)], [user], false),
   scenario("users, a processor and two changers", [changer(SLOT_FREE_CHANGES, 3), changer(SLOT_FREE_CHANGES, 4)], [user, user, processor]),
   scenario("two changers, one of memslots", [changer(CHANGES, 5), changer([CHANGES[2]!, CHANGES[3]!, CHANGES[4]!, CHANGES[1]!], 6)], [user, processor]),
   scenario("a holder of references and changes that keep contents", [changer(KEEPING_CHANGES, 7)], [holder, user]),

@@ -40,10 +40,21 @@ export class PretendVcpu {
     }
   }
 
-  /** Has the processor a translation for reading, as after a load; false = there is no memory now. */
-  translate(gfn: Gfn): boolean {
-    const fault = this.#host.faultIn(gfn, false);
-    return fault === "mapped" && this.#inGuestMode(() => this.#walk(gfn) !== undefined);
+  /** Reads word `word` of guest frame `gfn`; undefined = there is no memory now. May sleep outside guest mode. */
+  load(gfn: Gfn, word: number): number | undefined {
+    let value = 0;
+    const read = (): boolean => {
+      const translation = this.#tlb.get(gfn) ?? this.#walk(gfn);
+      if (translation === undefined) return false;
+      atomicLoad(this.#host.words, 0);
+      value = this.#host.words[translation.frameWord + word]!;
+      return true;
+    };
+    for (;;) {
+      if (this.#inGuestMode(read)) return value;
+      const fault = this.#host.faultIn(gfn, false);
+      if (fault === "no-slot" || fault === "out-of-memory") return undefined;
+    }
   }
 
   /** As the run loop (exit/run-loop.ts): requests first, then guest mode, unless another request came. */
