@@ -1,5 +1,5 @@
 /**
- * Writes the tables of docs/ that are made from the source: instructions.md, cpuid.md, hypercalls.md.
+ * Writes the tables of docs/ that are made from the source: instructions.md, control.md, cpuid.md, hypercalls.md.
  * Usage, after a build: node scripts/docs.mjs
  */
 import { writeFileSync } from "node:fs";

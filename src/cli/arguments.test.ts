@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CONTROL_COMMANDS } from "../machine/control/index.js";
 import { parseArguments, parseMemory, parseVcpus } from "./arguments.js";
 import { STATUS_TABLE } from "./exit-status.js";
+import { parseStorm } from "./memory-arguments.js";
 
 const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
 
@@ -13,6 +15,25 @@ test("every option arrives", () => {
   assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
     run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false },
   });
+});
+
+test("the options about memory arrive", () => {
+  const { run } = parse("run", "--memory", "128M", "--memory-limit", "64M", "--swap", "/s", "--swap-size", "1G", "--storm", "1000", "--storm-seed", "7",
+    "--page-access", "pinned", "--control", "/c") as { run: object };
+  assert.deepEqual(run, {
+    memoryBytes: 2 ** 27, memoryLimitBytes: 2 ** 26, swapFile: "/s", swapBytes: 2 ** 30, storm: 1000, stormSeed: 7, pageAccess: "pinned", control: "/c",
+    vcpus: 1, json: false, verbose: false,
+  });
+  assert.equal(parseStorm("max"), "max");
+  assert.equal(parseStorm("0"), 0);
+});
+
+test("a command for a running guest arrives with its words, --json anywhere", () => {
+  assert.deepEqual(parse("ctl", "/c", "memory", "move", "all"), { ctl: { socket: "/c", words: ["memory", "move", "all"], json: false } });
+  assert.deepEqual(parse("ctl", "/c", "--json", "stats"), parse("ctl", "/c", "stats", "--json"));
+  assert.deepEqual(parse("ctl", "/c"), { ctl: { socket: "/c", words: [], json: false } });
+  const { text } = parse("ctl", "--help") as { text: string };
+  for (const { words } of CONTROL_COMMANDS) assert.ok(text.includes(`\n  ${words}`), words);
 });
 
 test("the number of vCPUs is a whole number from 1 to 8", () => {
@@ -36,6 +57,9 @@ test("wrong use is one line", () => {
   for (const args of [
     [], ["jump"], ["run", "--unknown"], ["run", "extra"], ["run", "--kernel"], ["run", "--timeout", "0"], ["run", "--timeout", "soon"],
     ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["--unknown"],
+    ["run", "--memory-limit", "256M"], ["run", "--memory-limit", "15M"], ["run", "--memory-limit", "x"], ["run", "--swap", ""], ["run", "--swap-size", "1"],
+    ["run", "--swap-size", "5G"], ["run", "--storm", "-1"], ["run", "--storm", "1.5"], ["run", "--storm", "10000001"], ["run", "--storm", "fast"],
+    ["run", "--storm-seed", "4294967296"], ["run", "--page-access", "loose"], ["ctl"], ["ctl", "/c", "--unknown"],
   ]) {
     assert.throws(() => parse(...args), (error: Error & { code?: string }) => error.code === "ERR_USAGE" && !error.message.includes("\n"),
       args.join(" "));
@@ -44,7 +68,8 @@ test("wrong use is one line", () => {
 
 test("help names every option and every status", () => {
   const { text } = parseArguments(["run", "--help"], "1.2.3") as { text: string };
-  for (const option of ["kernel", "initrd", "append", "memory", "exec", "timeout", "json", "verbose"]) assert.match(text, new RegExp(`--${option}\\b`));
+  for (const option of ["kernel", "initrd", "append", "memory", "exec", "timeout", "json", "verbose", "memory-limit", "swap", "swap-size",
+    "storm", "storm-seed", "page-access", "control"]) assert.match(text, new RegExp(`--${option}\\b`));
   for (const { status, says } of STATUS_TABLE) assert.match(text, new RegExp(`${status}  ${says}`));
   assert.match(text, /Ctrl-A x/);
   assert.equal((parseArguments(["--version"], "1.2.3") as { text: string }).text.trim(), "1.2.3");

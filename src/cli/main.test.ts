@@ -70,6 +70,15 @@ test("--json prints one object for a refused input, too", async () => {
   assert.equal(report.error.code, "ERR_INPUT_FILE");
 });
 
+test("a swap file that cannot be used is refused", () => expectRefusal(/swap file .*no such folder/, "run", "--swap", "/nonexistent/x"));
+test("a control socket that cannot be made is refused before the guest is", () => expectRefusal(/no such folder/, "run", "--control", "/nonexistent/x"));
+test("a wrong command for a running guest is refused without asking it", () => expectRefusal(/memory show\|/, "ctl", "/nonexistent", "memory"));
+
+test("a guest that is not there is one line and status 1", async () => {
+  const { status, stdout, stderr } = await unpinned("ctl", join(folder, "none"), "stats");
+  assert.deepEqual([status, stdout, stderr], [1, "", `unpinned: ${join(folder, "none")}: no such file or folder\n`]);
+});
+
 test("--help and --version print and end with status 0", async () => {
   const help = await unpinned("run", "--help");
   assert.equal(help.status, 0);

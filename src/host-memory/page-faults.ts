@@ -123,6 +123,8 @@ export class PageFaults {
 
   #waitForMemory(why: string): FaultResult {
     this.#changes.parts.counters.add("stalls");
+    // It reclaims, too, and tells the operator.
+    this.#swapping.wakeReclaimer();
     return this.#stall.wait(why) ? "stalled" : "out-of-memory";
   }
 

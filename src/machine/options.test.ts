@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkOptions, initWords } from "./options.js";
+import { checkOptions, initWords, type VirtualMachineOptions } from "./options.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 test("memory outside 64 MiB to 3 GiB is refused", () => {
@@ -8,6 +8,22 @@ test("memory outside 64 MiB to 3 GiB is refused", () => {
     assert.throws(() => checkOptions({ memoryBytes }), { code: "ERR_INVALID_OPTION" }, `${memoryBytes}`);
   }
   for (const memoryBytes of [64 * 2 ** 20, 3072 * 2 ** 20]) checkOptions({ memoryBytes });
+});
+
+test("options about memory that cannot be used are refused, each by its name", () => {
+  const right = [
+    {}, { memoryLimitBytes: 16 * 2 ** 20 }, { swapBytes: 4096 }, { storm: 0 }, { storm: "max" }, { storm: 10_000_000, stormSeed: 2 ** 32 - 1 },
+    { pageAccess: "map-each-time" },
+  ];
+  const wrong = [
+    { memoryLimitBytes: 2 ** 28 }, { memoryLimitBytes: 2 ** 24 - 1 }, { memoryLimitBytes: NaN }, { swapBytes: 0 }, { swapBytes: 2 ** 33 }, { storm: -1 },
+    { storm: 1.5 }, { storm: "fast" }, { stormSeed: -1 }, { stormSeed: 2 ** 32 }, { pageAccess: "loose" },
+  ];
+  for (const options of right) checkOptions(options as VirtualMachineOptions);
+  for (const options of wrong) {
+    const [name] = Object.keys(options);
+    assert.throws(() => checkOptions(options as VirtualMachineOptions), { code: "ERR_INVALID_OPTION", message: new RegExp(`^${name} must be`) }, name);
+  }
 });
 
 test("an aborted signal keeps a VM from being made", async () => {

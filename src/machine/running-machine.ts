@@ -2,7 +2,7 @@
  * The shared memory and the threads of one VM, from a boot image to the last thread's end. Knows nothing of agents, streams or
  * options; tells its owner what the threads post.
  */
-import { gfnOf, gpaOf } from "../abi/address.js";
+import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
@@ -14,6 +14,7 @@ import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } f
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
+import { InvalidOptionError } from "./errors.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
@@ -299,6 +300,25 @@ function loadImage(host: HostMemory, guest: GuestMemory, image: BootImage): void
     host.addMemslot({ id, baseGfn: gfnOf(slot.gpa / PAGE_SIZE), pageCount: slot.lengthBytes / PAGE_SIZE });
   }
   for (const { gpa, bytes } of image.pieces) {
-    if (!guest.write(gpaOf(gpa), bytes)) throw new Error(`expected memory for the boot piece at 0x${gpa.toString(16)}`);
+    for (let done = 0; done < bytes.length;) {
+      const end = Math.min(bytes.length, done + PAGE_SIZE - ((gpa + done) % PAGE_SIZE));
+      loadPart(host, guest, gpa + done, bytes.subarray(done, end));
+      done = end;
+    }
   }
+  // What the host writes before the guest runs has to fit, too.
+  const wanted = host.needsReclaim();
+  const failure = wanted === 0 ? undefined : host.reclaim(wanted).failure;
+  if (failure !== undefined) throw noRoom(failure);
+}
+
+/** Writes a part of one page. The host's memory may be short: the page is asked for first, because a write waits until there is room. */
+function loadPart(host: HostMemory, guest: GuestMemory, gpa: number, bytes: Uint8Array): void {
+  const result = host.faultIn(gfnOfGpa(gpaOf(gpa)), true);
+  if (result === "stalled") throw noRoom(host.stall ?? "the swap file is full");
+  if (result !== "mapped" || !guest.write(gpaOf(gpa), bytes)) throw new Error(`expected memory for the boot piece at 0x${gpa.toString(16)}`);
+}
+
+function noRoom(why: string): InvalidOptionError {
+  return new InvalidOptionError(`the memory limit and the swap file have no room for what is booted: ${why}`);
 }

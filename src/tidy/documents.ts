@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { instructionsDocument } from "../cpu/generate/support-list.js";
 import { cpuidDocument } from "../exit/support-tables.js";
 import { hypercallsDocument } from "../hypercall/support-table.js";
+import { controlDocument } from "../machine/control/index.js";
 
 /** The repository's root, seen from dist/tidy. */
 export const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
@@ -21,6 +22,7 @@ export function hypercallSources(): string[] {
 export function generatedDocuments(): Readonly<Record<string, string>> {
   return {
     "instructions.md": instructionsDocument(),
+    "control.md": controlDocument(),
     "cpuid.md": cpuidDocument(),
     "hypercalls.md": hypercallsDocument(hypercallSources()),
   };
