@@ -136,9 +136,9 @@ function senderRole(thread: number, port: number, sleepless: (round: number, tur
   }));
 }
 
-/** Raises `port` through no page at all: it has none open, and may not open one. Each send leaves a note. */
+/** Raises `port` through no page at all: it has none open, and may not open one. The send leaves a note. */
 function notingRole(thread: number, port: number): (parts: RoleParts) => Role {
-  return (parts) => ({ ...senderRole(thread, port, () => true, 2)(parts), prepare: () => undefined });
+  return (parts) => ({ ...senderRole(thread, port, () => true, 1)(parts), prepare: () => undefined });
 }
 
 /** Takes the pages away in every way that keeps contents. */

@@ -197,7 +197,7 @@ export class BatonHolder implements Interposer {
   /** Rounds of many short turns and rounds of few long ones: bugs hide behind both. */
   #drawSteps(): void {
     const kind = draw(this.#words) % 10;
-    const [short, middle, long] = Atomics.load(this.#words, ARE_TURNS_LONG) === 0 ? [3, 16, 90] : [16, 90, 400];
+    const [short, middle, long] = Atomics.load(this.#words, ARE_TURNS_LONG) === 0 ? [3, 16, 90] : [16, 90, kind === 9 ? 2000 : 400];
     const most = kind < 4 ? short : kind < 8 ? middle : long;
     this.#stepsLeft = 1 + (draw(this.#words) % most);
   }
