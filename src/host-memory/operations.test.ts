@@ -283,3 +283,17 @@ test("a shared frame that cannot move, since somebody holds a reference more, co
   assert.equal(host.moveFrames([gfnOf(1)]).moved, 1);
   assert.equal(host.statistics().framesInUse, 1);
 });
+
+test("blocks that are offline do not count as room: the background reclaimer begins in time", () => {
+  const host = hostWith(3000, 3000 * PAGE_SIZE);
+  host.setSwapStore(new TestSwapStore(4000));
+  for (const gfn of gfns(3000)) host.faultIn(gfn, true);
+  assert.equal(host.needsReclaim(), 0);
+  host.setFrameLimit(3010);
+  assert.ok(host.needsReclaim() > 0);
+  host.setFrameLimit(undefined);
+  const { blocks } = host.statistics();
+  for (const { index } of blocks.slice(1)) assert.equal(host.offlineBlock(index).result, "offline");
+  for (let gfn = 0; gfn < 1000; gfn++) host.faultIn(gfnOf(gfn), true);
+  assert.equal(host.pool.framesOnline, FRAMES_PER_BLOCK);
+});
