@@ -6,6 +6,8 @@ export interface Catcher {
   readonly module: string;
   readonly name: string;
   readonly timeMs: number;
+  /** Seed to begin with: where a schedule is known that shows the fault, so that it need not be looked for each time. */
+  readonly firstSeed?: number;
 }
 
 /** A fault of the list of historic ones, or one of our own. */
@@ -55,4 +57,9 @@ export function impossible(id: string, what: string, why: string): Mutation {
 /** Replaces `find` in a file of dist/. */
 export function edit(file: string, find: string, replace: string): Edit {
   return { file, find, replace };
+}
+
+/** A scenario that begins with the seeds behind `firstSeed`. */
+export function from(firstSeed: number, by: Catcher): Catcher {
+  return { ...by, firstSeed };
 }

@@ -10,7 +10,11 @@ import { MutantTree } from "../../guest-page/testing/mutant-tree.js";
 import { WATCH_MS } from "../../guest-page/testing/mutation.js";
 import type { Catcher, Mutation } from "../../guest-page/testing/mutation.js";
 import { PAGE_MUTATIONS } from "../../guest-page/testing/page-mutations.js";
+import { CHECKS as PAGE_CHECKS } from "../../guest-page/testing/page-checks.js";
+import { SCENARIOS as PAGE_SCENARIOS } from "../../guest-page/testing/page-scenarios.js";
+import { CHECKS as EVENT_CHECKS } from "./event-checks.js";
 import { EVENT_MUTATIONS } from "./event-mutations.js";
+import { SCENARIOS as EVENT_SCENARIOS } from "./event-scenarios.js";
 
 const MUTATIONS: readonly Mutation[] = [...PAGE_MUTATIONS, ...EVENT_MUTATIONS].sort((a, b) => placeOf(a) - placeOf(b));
 /** The whole of the historic list: every number of it has an entry. */
@@ -30,9 +34,9 @@ interface Outcome {
   readonly text: string;
 }
 
-function runCatcher(tree: MutantTree, { module, name, timeMs }: Catcher): Promise<Outcome> {
+function runCatcher(tree: MutantTree, { module, name, timeMs, firstSeed = 1 }: Catcher): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [tree.path("guest-page/testing/catcher.js"), module, name, String(timeMs)], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [tree.path("guest-page/testing/catcher.js"), module, name, String(timeMs), String(firstSeed)], { stdio: ["ignore", "pipe", "pipe"] });
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => (text += String(chunk)));
     child.stderr.on("data", (chunk: Buffer) => (text += String(chunk)));
@@ -94,6 +98,11 @@ describe("a planted fault", { concurrency: AT_ONCE, timeout: 600_000 }, () => {
   after(() => {
     console.log(["id | fault | fate", ...lines.sort((a, b) => placeOf({ id: a.split(" ")[0]! } as Mutation) - placeOf({ id: b.split(" ")[0]! } as Mutation))].join("\n"));
   });
+});
+
+it("every catcher is a scenario or a check", () => {
+  const names = [...PAGE_SCENARIOS, ...EVENT_SCENARIOS].map(({ name }) => name).concat(Object.keys(PAGE_CHECKS), Object.keys(EVENT_CHECKS));
+  for (const { name } of catchers()) assert.ok(names.includes(name), name);
 });
 
 it("every fault of the historic list has an entry, and none has two", () => {

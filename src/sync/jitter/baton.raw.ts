@@ -86,7 +86,7 @@ export class BatonHolder implements Interposer {
   readonly #bulkFrom: number;
   #isRunning = false;
   #stepsLeft = 0;
-  #lastView: SharedView | undefined;
+  #lastArray: SharedView | undefined;
   #lastIndex = -1;
   #looks = 0;
   #isIdle = false;
@@ -114,11 +114,11 @@ export class BatonHolder implements Interposer {
     }
   }
 
-  beforeAccess(view: SharedView, index: number): void {
-    if (!this.#isRunning || this.#isBulk(view, index)) return;
-    if (view === this.#lastView && index === this.#lastIndex) this.#looks++;
+  beforeAccess(array: SharedView, index: number): void {
+    if (!this.#isRunning || this.#isBulk(array, index)) return;
+    if (array === this.#lastArray && index === this.#lastIndex) this.#looks++;
     else this.#lookElsewhere();
-    this.#lastView = view;
+    this.#lastArray = array;
     this.#lastIndex = index;
     const isSpinning = this.#looks >= SPIN_LOOKS;
     if (--this.#stepsLeft > 0 && !isSpinning) return;
