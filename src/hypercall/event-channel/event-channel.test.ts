@@ -354,6 +354,8 @@ test("an event raised while the memory of shared_info is away is there when shar
     return domain.call(__HYPERVISOR_memory_op, [XENMEM_add_to_physmap, ARGUMENT_GVA]);
   };
   assert.equal(put(0x5_0000), 0);
+  // Opens this thread's window on the page.
+  assert.ok(domain.domain.raisePort(1));
   domain.host.removeMemslot(domain.host.findMemslot(gfnOf(0x5_0000))!.id);
   assert.ok(domain.domain.raisePort(2));
   assert.ok(domain.domain.raisePortNoSleep(1));
