@@ -13,7 +13,7 @@ import { runSchedules } from "./schedules.js";
 import type { Scenario } from "./schedules.js";
 
 /** Longest time without a round that ends before a run counts as hanging. */
-const STALL_MS = 5000;
+const STALL_MS = 8000;
 const START_MS = 30_000;
 
 /** What a module of checks exports. */

@@ -4,7 +4,7 @@
  * each stands for the line that has its part. P1 and following are our own.
  */
 import type { Mutation } from "./mutation.js";
-import { catcher, caught, edit, harmless, impossible, pageScenario } from "./mutation.js";
+import { catcher, caught, edit, from, harmless, impossible, pageScenario } from "./mutation.js";
 
 const INVALIDATION = "host-memory/invalidation.js";
 const ACCESS = "guest-page/page-access.js";
@@ -63,7 +63,7 @@ const REFRESH: readonly Mutation[] = [
         const waited = synchronizeReaders(this.#domain, mustNotSleep);
         forEachBucket(ranges, (index) => { atomicAdd(this.#words, index + 1, 1); atomicAdd(this.#words, index, 1); });
         return waited;`)),
-  caught("M9", "do not bump the sequence at the end", userMove, edit(INVALIDATION, END_BODY, "const active = atomicAdd(this.#words, index + 1, -1);")),
+  caught("M9", "do not bump the sequence at the end", from(985, userMove), edit(INVALIDATION, END_BODY, "const active = atomicAdd(this.#words, index + 1, -1);")),
   caught("M10", "revoke mappings at the end of a change", userMove,
     edit(INVALIDATION, "atomicAdd(this.#words, index + 1, 1);\n            atomicAdd(this.#words, index, 1);", "atomicAdd(this.#words, index + 1, 1);")),
   impossible("M11", "valid before the lookup", "a GuestPage is one thread's: nobody can use it while its own thread looks it up"),
@@ -82,7 +82,7 @@ const REFRESH: readonly Mutation[] = [
   caught("M18a", "do not test again under the lock what was found without it: a page's guest frame", slots,
     edit(CHANGES, "return this.parts.memslots.findHvaPage(gfn) === page;", "return gfn !== undefined;")),
   caught("M19", "keep a reference behind the lookup", userMove, edit(ACCESS, "this.#frameBase = frameAddress(pfn);", "this.#frameBase = frameAddress(pfn); this.host.pool.addReference(pfn);")),
-  caught("M20", "free the frame before nobody can reach it", processorDiscard, edit(DROPS, "changes.flushVcpuTlbs(form);", "changes.releaseFrames(left.frames.splice(0)); changes.flushVcpuTlbs(form);")),
+  caught("M20", "free the frame before nobody can reach it", from(1300, processorDiscard), edit(DROPS, "changes.flushVcpuTlbs(form);", "changes.releaseFrames(left.frames.splice(0)); changes.flushVcpuTlbs(form);")),
   caught("M21", "look up without regard to the memslots' generation", check("a page is not that of a memslot which left before its sequence was seen"),
     edit(ACCESS, "if (this.host.memslotGeneration !== generation)\n                continue;", "")),
   caught("M21a", "keep a mapping without regard to the address", check("pages whose numbers collide in the cache are told apart"),

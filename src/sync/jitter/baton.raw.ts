@@ -23,8 +23,8 @@ const TURN_STRIDE = 16;
 const THREADS_MAX = 16;
 
 const SPINS_BEFORE_SLEEP = 200;
-/** A round with more accesses than this goes round in circles. */
-const STEPS_MAX = 400_000;
+/** A round with more hand-overs than this goes round in circles. */
+const STEPS_MAX = 30_000;
 /** So many looks at one word in a row are a spin: somebody else has to run. */
 const SPIN_LOOKS = 4;
 
