@@ -14,7 +14,7 @@ import type { HvaPage, Pfn } from "../abi/address.js";
 import { FRAME_ENTRY_SIZE } from "../abi/layout.js";
 import { assert } from "./errors.js";
 import type { HostViews } from "./host-views.raw.js";
-import { BLOCK_ENTRY_WORDS, FIRST_BLOCK, FRAMES_PER_BLOCK, WORD_BLOCK_COUNT, WORD_BLOCK_TABLE, WORD_FRAMES_IN_USE, WORD_FRAME_LIMIT,
+import { BLOCK_ENTRY_WORDS, FIRST_BLOCK, FRAMES_PER_BLOCK, WORD_BLOCK_COUNT, WORD_BLOCK_TABLE, WORD_FRAMES_IN_USE, WORD_FRAMES_ONLINE, WORD_FRAME_LIMIT,
   WORD_FRAME_TABLE, WORD_POOL_HINT, WORD_POOL_LOCK } from "./layout.js";
 
 const BLOCK_ABSENT = 0;
@@ -62,7 +62,13 @@ export class FramePool {
   initialise(blockCount: number): void {
     atomicStore(this.#words, WORD_BLOCK_COUNT, blockCount);
     atomicStore(this.#words, WORD_POOL_HINT, FIRST_BLOCK);
+    atomicStore(this.#words, WORD_FRAMES_ONLINE, blockCount * FRAMES_PER_BLOCK);
     for (let block = FIRST_BLOCK; block < FIRST_BLOCK + blockCount; block++) this.#setBlock(block, STATE, BLOCK_ONLINE);
+  }
+
+  /** Frames of all blocks that are not offline. */
+  get framesOnline(): number {
+    return atomicLoad(this.#words, WORD_FRAMES_ONLINE);
   }
 
   /** Memory blocks of this host, whatever their state. */
@@ -151,6 +157,7 @@ export class FramePool {
     return withLock(this.#words, WORD_POOL_LOCK, () => {
       this.#assertBlock(block);
       if (this.#block(block, IN_USE) !== 0) return "in-use";
+      if (this.#block(block, STATE) !== BLOCK_OFFLINE) atomicAdd(this.#words, WORD_FRAMES_ONLINE, -FRAMES_PER_BLOCK);
       this.#setBlock(block, STATE, BLOCK_OFFLINE);
       return "offline";
     });
@@ -165,6 +172,7 @@ export class FramePool {
     return withLock(this.#words, WORD_POOL_LOCK, () => {
       this.#assertBlock(block);
       if (this.#block(block, STATE) !== from) return false;
+      if (from === BLOCK_OFFLINE) atomicAdd(this.#words, WORD_FRAMES_ONLINE, FRAMES_PER_BLOCK);
       this.#setBlock(block, STATE, to);
       return true;
     });

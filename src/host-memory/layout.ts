@@ -28,6 +28,8 @@ export const WORD_POOL_LOCK = header(0x40);
 export const WORD_POOL_HINT = header(0x44);
 /** Frames in use in all blocks. Changed under WORD_POOL_LOCK. */
 export const WORD_FRAMES_IN_USE = header(0x48);
+/** Frames of all blocks that are not offline. Changed under WORD_POOL_LOCK. */
+export const WORD_FRAMES_ONLINE = header(0x50);
 /** Most frames in use that an ordinary allocation may reach, 0 = no limit. Written by whoever sets the limit. Atomic. */
 export const WORD_FRAME_LIMIT = header(0x4c);
 /** Lock of the swap map. Leaf lock. */

@@ -14,6 +14,8 @@ import type { PageChanges, PageName } from "./page-changes.js";
 
 /** Pages compared in one invalidation. */
 const BATCH_PAGES = 64;
+/** Pages hashed between two questions whether to stop: some ms. */
+const PAGES_PER_LOOK = 1024;
 const PAGE_WORDS = PAGE_SIZE / 4;
 /** FNV-1a's numbers (Fowler, Noll, Vo), here over words. */
 const HASH_START = 0x811c9dc5;
@@ -36,7 +38,7 @@ export class Merging {
 
   /** As HostMemory.mergeEqualPages. */
   mergeEqualPages(shouldStop: () => boolean): MergeOutcome {
-    const { groups, scanned } = this.#groupsOfEqualHash();
+    const { groups, scanned } = this.#groupsOfEqualHash(shouldStop);
     let merged = 0;
     let framesFreed = 0;
     for (const pages of groups) {
@@ -52,13 +54,14 @@ export class Merging {
   }
 
   /** Pages whose bytes had the same hash at the moment they were looked at; a page that shares its frame already leads its group. */
-  #groupsOfEqualHash(): { groups: PageName[][]; scanned: number } {
+  #groupsOfEqualHash(shouldStop: () => boolean): { groups: PageName[][]; scanned: number } {
     const groups = new Map<number, PageName[]>();
     const hashes = new Map<Pfn, number>();
     let scanned = 0;
+    let isStopped = false;
     this.#changes.forEachPage((name, entry) => {
-      if (!hasFrame(entry)) return;
-      scanned++;
+      if (isStopped || !hasFrame(entry)) return;
+      isStopped = ++scanned % PAGES_PER_LOOK === 0 && shouldStop();
       const pfn = pfnOfEntry(entry);
       let hash = hashes.get(pfn);
       if (hash === undefined) {

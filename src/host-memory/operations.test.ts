@@ -269,3 +269,17 @@ test("a merge that found pages before their memslot moved shares none of them", 
   for (const gfn of [3, 4, 0x1003, 0x1004]) assert.ok(hasTrueWay(host, gfnOf(gfn)), `page ${gfn}`);
   for (const gfn of [0x1003, 0x1004]) assert.ok(isPageIntact(host, gfnOf(gfn), 7));
 });
+
+test("blocks that are offline do not count as room: the background reclaimer begins in time", () => {
+  const host = hostWith(3000, 3000 * PAGE_SIZE);
+  host.setSwapStore(new TestSwapStore(4000));
+  for (const gfn of gfns(3000)) host.faultIn(gfn, true);
+  assert.equal(host.needsReclaim(), 0);
+  host.setFrameLimit(3010);
+  assert.ok(host.needsReclaim() > 0);
+  host.setFrameLimit(undefined);
+  const { blocks } = host.statistics();
+  for (const { index } of blocks.slice(1)) assert.equal(host.offlineBlock(index).result, "offline");
+  for (let gfn = 0; gfn < 1000; gfn++) host.faultIn(gfnOf(gfn), true);
+  assert.equal(host.pool.framesOnline, FRAMES_PER_BLOCK);
+});

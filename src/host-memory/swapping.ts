@@ -7,7 +7,7 @@ import { frameAddress, gfnOf, hvaPageOf } from "../abi/address.js";
 import type { HvaPage, Pfn } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
 import { HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
-import { FRAMES_PER_BLOCK, WORD_CLOCK_HAND, WORD_FRAME_LIMIT, WORD_GUEST_PAGES_PRESENT, WORD_MEMORY_WORK } from "./layout.js";
+import { WORD_CLOCK_HAND, WORD_FRAME_LIMIT, WORD_GUEST_PAGES_PRESENT, WORD_MEMORY_WORK } from "./layout.js";
 import type { Memslot } from "./memslots.js";
 import type { SwapOutcome } from "./operations.js";
 import { rangeOfPage } from "./page-changes.js";
@@ -70,7 +70,7 @@ export class Swapping {
   get frameLimit(): number {
     const { words, pool } = this.#changes.parts;
     const limit = atomicLoad(words, WORD_FRAME_LIMIT);
-    return limit !== 0 ? limit : pool.blockCount * FRAMES_PER_BLOCK;
+    return limit !== 0 ? Math.min(limit, pool.framesOnline) : pool.framesOnline;
   }
 
   /** Reads a slot into a frame. Throws the store's error. Precondition: the frame is the caller's alone. */
