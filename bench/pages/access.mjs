@@ -27,7 +27,7 @@ export async function benchAccess({ runs, isSmoke, say }) {
     memory: host.memory, barrier: new SharedArrayBuffer(4), caches: new SharedArrayBuffer(PAGE_COUNT * CACHE_WORDS * 4),
     slots: new SharedArrayBuffer(THREADS_MAX * CACHE_WORDS * 4),
   };
-  const pieces = isSmoke ? 5 : 100;
+  const pieces = isSmoke ? 5 : 40;
   const accesses = isSmoke ? 50 : ACCESSES;
   const threads = Object.fromEntries(METHODS.map((method) => [
     method, Array.from({ length: THREADS_MAX }, (_, thread) => new BenchThread("access-worker.mjs", { ...shared, method, thread })),
@@ -35,7 +35,7 @@ export async function benchAccess({ runs, isSmoke, say }) {
   /** @type {Record<string, number[]>} */
   const samples = {};
   let added = 0;
-  const rounds = isSmoke ? 1 : Math.max(5, runs);
+  const rounds = isSmoke ? 1 : Math.max(7, runs);
   // Round 0 is for the compiler.
   for (let round = 0; round <= rounds; round++) {
     say(`page accesses, round ${round} of ${rounds}`);

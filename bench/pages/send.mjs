@@ -17,7 +17,7 @@ const MOVES = 2;
 
 /** @param {import("../rounds.mjs").BenchContext} context */
 export async function benchSend({ runs, isSmoke, say }) {
-  const durationMs = isSmoke ? 50 : 700;
+  const durationMs = isSmoke ? 20 : 500;
   /** @type {Record<string, object[]>} */
   const samples = {};
   for (const pageAccess of PAGE_ACCESSES) {
