@@ -148,7 +148,7 @@ export class Migration {
     count.moved += moved.length;
     count.pinned += journeys.length - moved.length;
     this.#changes.parts.counters.add("framesMoved", moved.length);
-    this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => (isMoved ? pages.map(() => source) : [target])));
+    this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => pages.map(() => (isMoved ? source : target))));
   }
 
   #planLocked(source: Pfn, pages: readonly PageName[], count: Count): Journey | undefined {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gfnOf } from "../abi/address.js";
+import { gfnOf, pfnOf } from "../abi/address.js";
 import type { Gfn } from "../abi/address.js";
 import { NPT_PRESENT, NPT_WRITABLE, PAGE_SIZE } from "../abi/layout.js";
 import { pageUserNumber } from "../abi/page-users.js";
@@ -268,6 +268,20 @@ test("a merge that found pages before their memslot moved shares none of them", 
   assert.ok(looks > 0);
   for (const gfn of [3, 4, 0x1003, 0x1004]) assert.ok(hasTrueWay(host, gfnOf(gfn)), `page ${gfn}`);
   for (const gfn of [0x1003, 0x1004]) assert.ok(isPageIntact(host, gfnOf(gfn), 7));
+});
+
+test("a shared frame that cannot move, since somebody holds a reference more, costs no frame", () => {
+  const host = hostWith(16);
+  for (const gfn of gfns(3)) fillPage(host, gfn, 7);
+  host.mergeEqualPages();
+  host.faultIn(gfnOf(1), false);
+  const pfn = pfnOf(host.nptEntry(gfnOf(1)) >>> 12);
+  host.pool.addReference(pfn);
+  assert.deepEqual(host.moveFrames([gfnOf(1)]), { moved: 0, absent: 0, pinned: 1, noSlot: 0, outOfMemory: 0 });
+  assert.equal(host.statistics().framesInUse, 1);
+  host.pool.release(pfn);
+  assert.equal(host.moveFrames([gfnOf(1)]).moved, 1);
+  assert.equal(host.statistics().framesInUse, 1);
 });
 
 test("blocks that are offline do not count as room: the background reclaimer begins in time", () => {

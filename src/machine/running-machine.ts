@@ -6,7 +6,7 @@ import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
-import { clearRequest, isAtGate, makeAllVcpusRequest, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { clearRequest, isAtGate, makeAllVcpusRequest, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
@@ -170,7 +170,7 @@ export class RunningMachine {
         limitBytes: this.#parts.memoryLimitBytes,
         stall: this.#stall,
       },
-      pages: pageStatsFrom(this.#host.pageStatistics()),
+      pages: pageStatsFrom({ ...this.#requestCounts(), ...this.#host.pageStatistics() }),
       storm: this.#storm.stats(),
       exits: sumExits(this.#counters.map((counters) => counters.exits())),
       hypercalls: this.#domain.hypercallCounts(),
@@ -183,6 +183,11 @@ export class RunningMachine {
         unclaimedMmio: this.#counters[index]!.get("unclaimedMmio"),
       })),
     };
+  }
+
+  #requestCounts(): Record<string, number> {
+    const { made, waits, waitNs } = requestStatistics(this.#vcpus[0]!);
+    return { requests: made, vcpusWaitedFor: waits, requestWaitNs: waitNs };
   }
 
   #threadStart(): ThreadStart {

@@ -13,9 +13,9 @@ export interface MachineStats {
   readonly memory: {
     /** Size of guest memory. */
     readonly guestBytes: number;
-    /** Guest pages that were ever touched and so have a frame. */
+    /** Guest pages that have a frame now, alone or shared. */
     readonly pagesTouched: number;
-    /** Frames in use, page tables of the host included. */
+    /** Frames in use. */
     readonly framesInUse: number;
     readonly framesTotal: number;
     /** Most host memory for the guest's pages; undefined = no limit below the guest's size. */
@@ -23,7 +23,7 @@ export interface MachineStats {
     /** Why the guest waits for memory; undefined = it does not. */
     readonly stall: string | undefined;
   };
-  /** What has happened to guest pages, and who noticed. */
+  /** What has happened to guest pages, who noticed, and what was asked of the vCPUs for it. */
   readonly pages: PageStats;
   readonly storm: StormStats;
   /** Exits from guest mode, by reason. */
@@ -60,7 +60,7 @@ export interface PageStats {
   readonly users: Readonly<Record<string, PageUserStats>>;
 }
 
-/** Makes the printed shape of host memory's counters: times, whose names end in "Ns", become milliseconds. */
+/** Makes the printed shape of counters: times, whose names end in "Ns", become milliseconds. */
 export function pageStatsFrom({ users, ...counters }: Readonly<Record<string, unknown>> & { readonly users: PageStats["users"] }): PageStats {
   const counts: Record<string, number> = {};
   for (const [name, value] of Object.entries(counters) as [string, number][]) {

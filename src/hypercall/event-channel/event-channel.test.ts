@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  __HYPERVISOR_event_channel_op, __HYPERVISOR_memory_op, __HYPERVISOR_vcpu_op, DOMID_GUEST, DOMID_SELF, EEXIST, EFAULT,
+  __HYPERVISOR_event_channel_op, __HYPERVISOR_memory_op, __HYPERVISOR_sched_op, __HYPERVISOR_vcpu_op, DOMID_GUEST, DOMID_SELF, EEXIST, EFAULT,
   EINVAL, ENOENT, ENOSPC, ENOSYS, ESRCH, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_vcpu,
   evtchn_bind_virq, evtchn_send, evtchn_status, EVTCHNOP_alloc_unbound, EVTCHNOP_bind_interdomain, EVTCHNOP_bind_ipi,
   EVTCHNOP_bind_vcpu, EVTCHNOP_bind_virq, EVTCHNOP_close, EVTCHNOP_reset, EVTCHNOP_send, EVTCHNOP_status, EVTCHNOP_unmask,
-  shared_info, vcpu_info, vcpu_register_vcpu_info, VCPUOP_register_vcpu_info, VIRQ_TIMER, xen_add_to_physmap,
+  SCHEDOP_poll, shared_info, vcpu_info, vcpu_register_vcpu_info, VCPUOP_register_vcpu_info, VIRQ_TIMER, xen_add_to_physmap,
   XENMAPSPACE_shared_info, XENMEM_add_to_physmap,
 } from "../../abi/xen/index.js";
 import { gfnOf, gpaOf } from "../../abi/address.js";
@@ -330,4 +330,20 @@ test("a send that may not sleep does not wait for the event lock: the vCPU finis
   assert.ok(!bit(domain, shared_info.evtchn_pending, port));
   assert.ok(domain.domain.upcallPending(0));
   assert.ok(bit(domain, shared_info.evtchn_pending, port));
+}));
+
+test("a poller sees a send that could not sleep, made before or during its poll", withDomain((domain) => {
+  mapSharedInfo(domain);
+  setMask(domain, 2);
+  domain.put(structOf(24, [0, 8, ARGUMENT_GVA + 64], [8, 4, 1]));
+  domain.guest.writeU32(gpaOf(ARGUMENT_GVA + 64), 2);
+  assert.equal(domain.call(__HYPERVISOR_sched_op, [SCHEDOP_poll, ARGUMENT_GVA]), 0);
+  assert.equal(domain.domain.takeSchedulingRequest(0).kind, "poll");
+  assert.ok(!domain.domain.pollReady(0));
+  // The page is revoked: the send leaves a note.
+  domain.host.moveFrames([gfnOf(SHARED_GFN)]);
+  assert.ok(domain.domain.raisePortNoSleep(2));
+  assert.deepEqual(domain.kicks, [0]);
+  assert.ok(domain.domain.pollReady(0));
+  domain.domain.endPoll(0);
 }));

@@ -1,0 +1,84 @@
+/**
+ * Copies of the compiled code with paused atomics and, if wished, a planted fault: a folder with dist/ and a package.json of its own, so
+ * that the copy is complete and nothing of the repository's is touched.
+ */
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const DIST = join(dirname(fileURLToPath(import.meta.url)), "../..");
+/** Rooms that are copied; everything else of dist/ is not needed by the catchers. */
+const ROOMS = ["abi", "sync", "host-memory", "guest-page", "hypercall", "machine", "exit", "device", "cpu", "platform"];
+/** Files whose `Atomics` becomes that of sync/jitter. */
+const PAUSED_FILES = ["sync/real/atomics.js", "sync/real/lock.js", "sync/real/reader-slots.js", "guest-page/page-view.raw.js", "cpu/vcpu-state.raw.js"];
+const PAUSED_ATOMICS = "sync/jitter/paused-atomics.raw.js";
+
+/** One replacement in a compiled file. */
+export interface Edit {
+  /** Path from dist/. */
+  readonly file: string;
+  /** Text that is in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** Thrown when a fault cannot be planted: the code has changed under it. */
+export class MutationMisfit extends Error {
+  override readonly name = "MutationMisfit";
+}
+
+/** A copy on the disk. */
+export class MutantTree {
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Copies the code. Throws MutationMisfit. */
+  static create(edits: readonly Edit[] = []): MutantTree {
+    const tree = new MutantTree(mkdtempSync(join(tmpdir(), "unpinned-copy-")));
+    try {
+      tree.#copy();
+      for (const edit of edits) tree.#apply(edit);
+      for (const file of PAUSED_FILES) tree.#pause(file);
+    } catch (error) {
+      tree.remove();
+      throw error;
+    }
+    return tree;
+  }
+
+  /** Path in the copy of a file of dist/. */
+  path(file: string): string {
+    return join(this.folder, "dist", file);
+  }
+
+  /** Deletes the copy. */
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #copy(): void {
+    for (const room of ROOMS) {
+      if (!existsSync(join(DIST, room))) continue;
+      cpSync(join(DIST, room), this.path(room), { recursive: true, filter: (path) => !/\.(?:d\.ts|map|test\.js|wasm|bin)$/.test(path) });
+    }
+    writeFileSync(join(this.folder, "package.json"), JSON.stringify({ type: "module", imports: { "#sync": "./dist/sync/real/index.js" } }));
+    const modules = join(DIST, "../node_modules");
+    if (existsSync(modules)) symlinkSync(modules, join(this.folder, "node_modules"));
+  }
+
+  #apply({ file, find, replace }: Edit): void {
+    const text = readFileSync(this.path(file), "utf8");
+    const parts = text.split(find);
+    if (parts.length !== 2) throw new MutationMisfit(`${file} has this text ${parts.length - 1} times instead of once: ${find}`);
+    writeFileSync(this.path(file), parts.join(replace));
+  }
+
+  #pause(file: string): void {
+    const from = relative(dirname(file), PAUSED_ATOMICS).replaceAll("\\", "/");
+    writeFileSync(this.path(file), `import { Atomics } from "${from.startsWith(".") ? from : `./${from}`}";\n${readFileSync(this.path(file), "utf8")}`);
+  }
+}
