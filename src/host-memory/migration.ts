@@ -113,12 +113,12 @@ export class Migration {
   /** All pages with a frame that `isWanted` picks, by frame. */
   #sharersBy(isWanted: (pfn: Pfn) => boolean): Map<Pfn, PageName[]> {
     const sharers = new Map<Pfn, PageName[]>();
-    this.#changes.forEachPage((name, entry) => {
-      if (!hasFrame(entry) || !isWanted(pfnOfEntry(entry))) return;
+    const add = (name: PageName, entry: number): void => {
       const pages = sharers.get(pfnOfEntry(entry));
       if (pages === undefined) sharers.set(pfnOfEntry(entry), [name]);
       else pages.push(name);
-    });
+    };
+    this.#changes.forEachPage(add, (entry) => hasFrame(entry) && isWanted(pfnOfEntry(entry)));
     return sharers;
   }
 
@@ -140,7 +140,7 @@ export class Migration {
 
   /** Moves frames that have not changed hands since `frames` was made; one invalidation for all. Inside mutate. */
   #moveLocked(frames: ReadonlyMap<Pfn, readonly PageName[]>, count: Count): void {
-    const journeys = [...frames].flatMap(([source, pages]) => this.#planLocked(source, pages, count) ?? []);
+    const journeys = this.#planLocked(frames, count);
     if (journeys.length === 0) return;
     const ranges = journeys.flatMap(({ pages }) => pages.map(rangeOfPage));
     this.#changes.invalidate(ranges, () => this.#replaceFrames(journeys));
@@ -151,23 +151,27 @@ export class Migration {
     this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => pages.map(() => (isMoved ? source : target))));
   }
 
-  #planLocked(source: Pfn, pages: readonly PageName[], count: Count): Journey | undefined {
+  /** A target for each frame that can be moved. */
+  #planLocked(frames: ReadonlyMap<Pfn, readonly PageName[]>, count: Count): Journey[] {
     const { addressSpace, pool } = this.#changes.parts;
-    const entries = pages.map(({ page }) => addressSpace.entry(page));
-    const entry = entries[0]!;
-    const isUnchanged = hasFrame(entry) && pages.every((name) => this.#changes.isCurrent(name)) && entries.every((other) => other === entry) && pfnOfEntry(entry) === source;
-    if (!isUnchanged) {
-      count.absent++;
-      return undefined;
-    }
-    const target = pool.allocateUncleared(pages[0]!.page, "beyond-limit");
-    if (target === undefined) {
-      count.outOfMemory++;
-      return undefined;
-    }
-    for (let more = 1; more < pages.length; more++) pool.addReference(target);
-    const state = stateOfEntry(entry) === HVA_SHARED ? HVA_SHARED : HVA_PRESENT;
-    return { source, target, state, pages, nptBefore: [], isMoved: false };
+    const sources = [...frames].filter(([source, pages]) => this.#isUnchangedLocked(source, pages));
+    count.absent += frames.size - sources.length;
+    const targets = pool.allocateBatch(sources.map(([, pages]) => pages[0]!.page));
+    count.outOfMemory += sources.length - targets.length;
+    return targets.map((target, index) => {
+      const [source, pages] = sources[index]!;
+      for (let more = 1; more < pages.length; more++) pool.addReference(target);
+      const state = stateOfEntry(addressSpace.entry(pages[0]!.page)) === HVA_SHARED ? HVA_SHARED : HVA_PRESENT;
+      return { source, target, state, pages, nptBefore: [], isMoved: false };
+    });
+  }
+
+  /** Whether pages that were found outside the mutation lock still are the pages of a frame. */
+  #isUnchangedLocked(source: Pfn, pages: readonly PageName[]): boolean {
+    const { addressSpace } = this.#changes.parts;
+    const entry = addressSpace.entry(pages[0]!.page);
+    return hasFrame(entry) && pfnOfEntry(entry) === source
+      && pages.every((name) => this.#changes.isCurrent(name) && addressSpace.entry(name.page) === entry);
   }
 
   /**
