@@ -20,8 +20,11 @@ async function start(code: readonly number[]): Promise<{ machine: RunningMachine
   const module = await loadCoreModule();
   let machine: RunningMachine | undefined;
   const ended = new Promise<MachineEnd>((resolve) => {
-    const events = { onOutput() {}, onInputTaken() {}, onDebugOutput() {}, onEnded: resolve };
-    machine = new RunningMachine({ image, module, vcpuCount: 2, memoryBytes: MEMORY_BYTES, events });
+    const events = { onOutput() {}, onInputTaken() {}, onDebugOutput() {}, onStall() {}, onEnded: resolve };
+    machine = new RunningMachine({
+      image, module, vcpuCount: 2, memoryBytes: MEMORY_BYTES, events,
+      memoryLimitBytes: undefined, swap: undefined, storm: { rate: 0, seed: 1 }, pageAccess: "revocable",
+    });
   });
   return { machine: machine!, ended };
 }
