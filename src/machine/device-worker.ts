@@ -12,6 +12,7 @@ import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { announceApicChanges } from "./apic-access.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
@@ -89,6 +90,7 @@ function run({ memory, originNs, vcpuCount }: ThreadStart): void {
   const vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
   const host = HostMemory.attach(memory);
   host.setVcpuTlbFlush(() => flushVcpuTlbs(vcpus));
+  announceApicChanges(host, vcpus);
   const guest = new GuestMemory(host);
   const domain = new XenDomain({
     host, guest, vcpuCount, clock,

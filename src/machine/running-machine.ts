@@ -10,6 +10,7 @@ import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
 import { monotonicNs, startThread, type Thread } from "../platform/node/index.js";
+import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
@@ -67,7 +68,9 @@ export class RunningMachine {
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
     this.#host.setVcpuTlbFlush(() => flushVcpuTlbs(this.#vcpus));
     const guest = new GuestMemory(this.#host);
+    announceApicChanges(this.#host, this.#vcpus);
     loadImage(this.#host, guest, image);
+    addApicAccessPage(this.#host);
     this.#domain = new XenDomain({
       host: this.#host, guest, vcpuCount,
       clock: { nowNs: () => this.nowNs() },

@@ -9,6 +9,7 @@ import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { announceApicChanges, findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 
@@ -53,6 +54,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
   // This thread's own vCPU is outside guest mode here, and flushes before it is inside again.
   host.setVcpuTlbFlush(() => flushVcpuTlbs(vcpus));
+  announceApicChanges(host, vcpus);
   const guest = new GuestMemory(host, {
     onCodeWrite: (gfn) => {
       core.invalidateCode(gfn);
@@ -63,6 +65,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const debugPort = new DebugPort();
   const machine: MachineCalls = {
     faultIn: (gfn, write) => host.faultIn(gfn, write),
+    findApicFrame: () => findApicFrame(host),
     nowNs,
     wentOffline: () => control.vcpuWentOffline(),
     cameOnline: () => control.vcpuCameOnline(),
