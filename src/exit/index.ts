@@ -1,4 +1,5 @@
 /** The vCPU run loop and its tables. */
+export { requestApicReload } from "./apic-reload.js";
 export { VcpuCounters } from "./counters.raw.js";
 export { CPU_FEATURES, type CpuFeature } from "./cpuid-features.js";
 export { cpuid, CPUID_TABLE, type CpuidAnswer, type CpuidLeaf } from "./cpuid-table.js";

@@ -1,4 +1,5 @@
 /** Exits by which the core hands one instruction to the run loop: CPUID, RDMSR, WRMSR, RDRAND, VMMCALL. */
+import { REQUEST_APIC_RELOAD } from "../abi/layout.js";
 import { RAX, RCX, RDI, RDX, RBX, RSI } from "../cpu/index.js";
 import { cpuid } from "./cpuid-table.js";
 import { randomNumber } from "./entropy.js";
@@ -6,6 +7,7 @@ import { findMsr } from "./msr-table.js";
 import { obeySchedulingRequest } from "./scheduling.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
+const MSR_APIC_BASE = 0x1b;
 const VECTOR_GP = 13;
 const VECTOR_UD = 6;
 const EPERM_NEGATIVE = -1n;
@@ -50,6 +52,8 @@ export function handleWrmsr(vcpu: VcpuContext): undefined {
     state.injectException(VECTOR_GP, 0);
     return;
   }
+  // The register page may be elsewhere now, or nowhere.
+  if (msr === MSR_APIC_BASE) state.repeatRequest(REQUEST_APIC_RELOAD);
   state.skipInstruction();
 }
 

@@ -14,6 +14,11 @@ export function handleNestedPageFault(vcpu: VcpuContext): VcpuOutcome | undefine
   return undefined;
 }
 
+/** Handles EXIT_APIC_ACCESS: the register, or nothing where the vCPU's local APIC is elsewhere or off. */
+export function handleApicAccess(vcpu: VcpuContext): undefined {
+  handleDeviceAccess(vcpu);
+}
+
 function handleDeviceAccess(vcpu: VcpuContext): void {
   const { state, apic, counters } = vcpu;
   const gpa = state.exitAddress;

@@ -60,12 +60,12 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },
     apic: {
       mmioBase: () => 0xfee0_0000, readMmio: () => 0, writeMmio: () => undefined, readMsr: () => undefined, writeMsr: () => false,
-      pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, reset: () => undefined, ...parts.apic,
+      pendingVector: () => -1, timerDeadlineNs: () => Infinity, fireTimer: () => false, reset: () => undefined, ...parts.apic,
     },
     memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
     linear: { read: () => undefined, write: () => false, translate: () => undefined, ...parts.linear },
     machine: {
-      faultIn: () => "mapped", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
+      faultIn: () => "mapped", findApicFrame: () => "no-slot", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
     },
     counters: new VcpuCounters(memory, index),
     setExit({ size = 2, address = 0, write = false, data = 0n }) {

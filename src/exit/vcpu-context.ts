@@ -16,7 +16,7 @@ export type HypercallTarget = Pick<
 /** What the run loop needs of the local APIC. */
 export type LocalApicTarget = Pick<
   LocalApic,
-  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "accept" | "timerDeadlineNs" | "fireTimer" | "reset"
+  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "timerDeadlineNs" | "fireTimer" | "reset"
 >;
 
 /** Guest memory by guest-physical address. */
@@ -29,6 +29,11 @@ export interface PhysicalMemory {
 export interface MachineCalls {
   /** Gives a guest page its frame (nested page fault). */
   faultIn(gfn: Gfn, write: boolean): "mapped" | "no-slot" | "out-of-memory" | "stalled";
+  /**
+   * The address of the frame of the APIC access page, such that no invalidation of it had begun when it was looked up and none has since;
+   * "changing" = ask again. May sleep until the change is over.
+   */
+  findApicFrame(): number | "changing" | "no-slot" | "out-of-memory";
   /** Nanoseconds since VM start, the guest's TSC. */
   nowNs(): number;
   /** This vCPU halted for good (CLI; HLT). True when no other vCPU is left. */

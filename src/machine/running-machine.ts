@@ -11,6 +11,7 @@ import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
 import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
+import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
@@ -84,12 +85,14 @@ export class RunningMachine {
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
     this.#host.setVcpuFlush(vcpuFlush(this.#vcpus));
+    announceApicChanges(this.#host, this.#vcpus);
     this.#host.setClock(monotonicNs);
     this.#limitMemory(parts);
     this.#storm = new StormBlock(memory);
     this.#storm.initialise(parts.storm.rate, parts.storm.seed);
     const guest = new GuestMemory(this.#host, { pageAccess: parts.pageAccess });
     loadImage(this.#host, guest, image);
+    addApicAccessPage(this.#host);
     this.#domain = new XenDomain({
       host: this.#host, guest, vcpuCount,
       clock: { nowNs: () => this.nowNs() },

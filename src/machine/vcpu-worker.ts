@@ -8,6 +8,7 @@ import {
 import { GuestMemory } from "../guest-page/index.js";
 import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { attachHost } from "./thread-host.js";
@@ -62,6 +63,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const debugPort = new DebugPort();
   const machine: MachineCalls = {
     faultIn: (gfn, write) => host.faultIn(gfn, write),
+    findApicFrame: () => findApicFrame(host),
     nowNs,
     wentOffline: () => control.vcpuWentOffline(),
     cameOnline: () => control.vcpuCameOnline(),

@@ -2,6 +2,7 @@
  * The APIC timer (Intel SDM vol 3 §11.5.4), one-shot and periodic: counts down from the initial count at 1 GHz over the
  * divider. Nothing ticks: the expiry is computed, and the run loop asks for it.
  */
+import { APIC_PAGE } from "../../abi/layout.js";
 import { XEN_APIC } from "../../abi/xen-block.js";
 import type { DeviceClock } from "../interfaces.js";
 import type { ApicRegisters } from "./apic-registers.raw.js";
@@ -23,26 +24,26 @@ export class ApicTimer {
 
   /** ns a count: the divide configuration register has its three bits at 0, 1 and 3; all ones mean 1. */
   #nsPerCount(): number {
-    const register = this.#registers.load(XEN_APIC.timerDivide);
+    const register = this.#registers.load(APIC_PAGE.timerDivide);
     const code = (register & 3) | ((register >>> 1) & 4);
     return code === 7 ? 1 : 2 << code;
   }
 
   #periodNs(): number {
-    return this.#registers.load(XEN_APIC.timerInitial) * this.#nsPerCount();
+    return this.#registers.load(APIC_PAGE.timerInitial) * this.#nsPerCount();
   }
 
   get #isPeriodic(): boolean {
-    return (this.#registers.load(XEN_APIC.lvt) & LVT_PERIODIC) !== 0;
+    return (this.#registers.lvt(0) & LVT_PERIODIC) !== 0;
   }
 
   get #isMasked(): boolean {
-    return (this.#registers.load(XEN_APIC.lvt) & LVT_MASKED) !== 0;
+    return (this.#registers.lvt(0) & LVT_MASKED) !== 0;
   }
 
   /** A write of the initial count starts the timer, 0 stops it. */
   writeInitialCount(count: number): void {
-    this.#registers.store(XEN_APIC.timerInitial, count);
+    this.#registers.store(APIC_PAGE.timerInitial, count);
     this.#start(Math.floor(this.#clock.nowNs()));
   }
 
@@ -55,7 +56,7 @@ export class ApicTimer {
   /** A write of the divider changes the speed of the rest of the count. */
   writeDivide(value: number): void {
     const left = this.currentCount();
-    this.#registers.store(XEN_APIC.timerDivide, value & 0xb);
+    this.#registers.store(APIC_PAGE.timerDivide, value & 0xb);
     if (this.#registers.loadNumber(XEN_APIC.timerExpiry) === 0) return;
     const now = Math.floor(this.#clock.nowNs());
     this.#registers.storeNumber(XEN_APIC.timerExpiry, now + left * this.#nsPerCount());
@@ -64,7 +65,7 @@ export class ApicTimer {
   /** A write of the timer's LVT entry; an expiry that passed while it was masked is not made up for. */
   writeLvt(value: number): void {
     this.fire(this.#clock.nowNs());
-    this.#registers.store(XEN_APIC.lvt, value);
+    this.#registers.storeLvt(0, value);
   }
 
   /** What is left of the count. */
@@ -101,8 +102,8 @@ export class ApicTimer {
 
   /** Stops the timer. */
   reset(): void {
-    this.#registers.store(XEN_APIC.timerInitial, 0);
-    this.#registers.store(XEN_APIC.timerDivide, 0);
+    this.#registers.store(APIC_PAGE.timerInitial, 0);
+    this.#registers.store(APIC_PAGE.timerDivide, 0);
     this.#registers.storeNumber(XEN_APIC.timerExpiry, 0);
   }
 }
