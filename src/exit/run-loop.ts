@@ -71,7 +71,7 @@ function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
   state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK);
   standAtGate(state, () => machine.paused());
   if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
-  if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
+  if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushFrames();
   if (state.takeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
   return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;
 }

@@ -53,7 +53,8 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
   return {
     index, vcpuCount: 1, state, log, written,
     core: {
-      run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"), invalidateCode: () => undefined,
+      run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"),
+      flushFrames: () => log.push("flushFrames"), invalidateCode: () => undefined,
       flushCode: () => undefined, ...parts.core,
     },
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },

@@ -68,6 +68,8 @@ export interface ChangeForm {
   readonly mustNotSleep?: boolean;
 }
 
+const every = (): boolean => true;
+
 /** Who needs frames while a page is BUSY or changes: the thread's way to begin, carry out and end changes. */
 export class PageChanges {
   readonly notifiers = new MmuNotifierList();
@@ -174,11 +176,12 @@ export class PageChanges {
     return this.parts.memslots.findHvaPage(gfn) === page;
   }
 
-  /** Calls `visit` for every page of every memslot that is not ABSENT. */
-  forEachPage(visit: (name: PageName, entry: number) => void): void {
+  /** Calls `visit` for every page of every memslot that is not ABSENT and whose entry `isWanted` picks. */
+  forEachPage(visit: (name: PageName, entry: number) => void, isWanted: (entry: number) => boolean = every): void {
     for (const slot of this.parts.memslots.list()) {
-      this.parts.addressSpace.forEachEntry(slot.baseHvaPage, slot.pageCount, (page, entry) =>
-        visit({ gfn: gfnOf(slot.baseGfn + page - slot.baseHvaPage), page }, entry));
+      this.parts.addressSpace.forEachEntry(slot.baseHvaPage, slot.pageCount, (page, entry) => {
+        if (isWanted(entry)) visit({ gfn: gfnOf(slot.baseGfn + page - slot.baseHvaPage), page }, entry);
+      });
     }
   }
 }
