@@ -99,9 +99,17 @@ const METHODS = {
     const read = (/** @type {number} */ base) => Atomics.load(words, (base + WORD_OFFSET) >>> 2);
     const add = (/** @type {number} */ base) => Atomics.add(words, (base + WORD_OFFSET) >>> 2, 1);
     const copy = (/** @type {number} */ base) => bytes.slice(base, base + COPY_BYTES);
+    host.faultIn(gfnOf(gfn), true);
+    const nptEntry = host.nptEntryIndex(gfnOf(gfn));
     return {
       read: (count) => { for (let n = 0; n < count; n++) sink += cache.access(read); },
-      add: (count) => { for (let n = 0; n < count; n++) sink += cache.access(add); },
+      add: (count) => {
+        for (let n = 0; n < count; n++) {
+          sink += cache.access(add);
+          // Whoever writes a page has to say so, behind the unlocking.
+          sink += host.markWritten(nptEntry);
+        }
+      },
       copy: (count) => { for (let n = 0; n < count; n++) sink += cache.access(copy).length; },
     };
   },
