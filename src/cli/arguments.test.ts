@@ -37,9 +37,17 @@ test("a command for a running guest arrives with its words, --json anywhere", ()
 });
 
 test("the number of vCPUs is a whole number from 1 to 8", () => {
-  assert.equal(parseVcpus("8"), 8);
+  assert.equal(parseVcpus("8", "x64"), 8);
   for (const text of ["", "0", "9", "-1", "1.5", "two", "1e0"]) {
     assert.throws(() => parseVcpus(text), { code: "ERR_USAGE" }, text);
+  }
+});
+
+test("only hosts with x86's memory order give a guest more than one vCPU", () => {
+  for (const architecture of ["x64", "ia32"]) assert.equal(parseVcpus("2", architecture), 2);
+  for (const architecture of ["arm64", "riscv64"]) {
+    assert.equal(parseVcpus("1", architecture), 1);
+    assert.throws(() => parseVcpus("2", architecture), { code: "ERR_USAGE", message: new RegExp(architecture) });
   }
 });
 

@@ -155,9 +155,19 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
-/** Number of vCPUs. Throws UsageError unless it is one that a guest can have. */
-export function parseVcpus(text: string): number {
-  return parseWhole("--vcpus", text, 1, VCPUS_MAX);
+/** Hosts whose processors keep the guest's order of loads and stores. */
+const ORDERED_ARCHITECTURES = ["x64", "ia32"];
+
+/**
+ * Number of vCPUs. Throws UsageError unless it is one that a guest can have on a host of this architecture (process.arch): two vCPUs
+ * see each other's stores in an order that x86 promises, and our plain stores have only the host's (docs/locking.md, part 5).
+ */
+export function parseVcpus(text: string, architecture: string = process.arch): number {
+  const count = parseWhole("--vcpus", text, 1, VCPUS_MAX);
+  if (count > 1 && !ORDERED_ARCHITECTURES.includes(architecture)) {
+    throw new UsageError(`--vcpus: a guest has one vCPU on ${architecture} hosts, whose memory order is weaker than the x86 guest's`);
+  }
+  return count;
 }
 
 function parseTimeout(text: string): number {
