@@ -8,7 +8,7 @@ import { CACHE_WORDS } from "./reader-writer-lock.mjs";
 import { gfnAt, PAGE_COUNT, WORD_OFFSET } from "./access-places.mjs";
 import { BenchThread } from "./workers.mjs";
 
-const METHODS = ["bare", "floor", "revocable", "pinned", "map-each-time", "reader-writer lock"];
+const METHODS = ["bare", "floor", "floor, WebAssembly", "revocable", "pinned", "map-each-time", "reader-writer lock"];
 const OPERATIONS = ["read", "add", "copy"];
 const SETTINGS = [
   { name: "1 thread", threads: 1, place: "own" },
@@ -26,6 +26,7 @@ export async function benchAccess({ runs, isSmoke, say }) {
   const shared = {
     memory: host.memory, barrier: new SharedArrayBuffer(4), caches: new SharedArrayBuffer(PAGE_COUNT * CACHE_WORDS * 4),
     slots: new SharedArrayBuffer(THREADS_MAX * CACHE_WORDS * 4),
+    sectionMemory: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }),
   };
   const pieces = isSmoke ? 5 : 40;
   const accesses = isSmoke ? 50 : ACCESSES;
