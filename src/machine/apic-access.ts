@@ -1,6 +1,7 @@
 /** The VM's APIC access page in host memory: one movable page of a memslot of its own (src/exit/apic-reload.ts has the protocol). */
 import { frameAddress, gfnOf } from "../abi/address.js";
 import { APIC_ACCESS_GFN } from "../abi/layout.js";
+import { pageUserNumber } from "../abi/page-users.js";
 import type { VcpuState } from "../cpu/index.js";
 import { type MachineCalls, requestApicReload } from "../exit/index.js";
 import type { HostMemory } from "../host-memory/index.js";
@@ -12,6 +13,8 @@ const GFN = gfnOf(APIC_ACCESS_GFN);
 /** Gives the VM its APIC access page. Once, before the vCPUs run. */
 export function addApicAccessPage(host: HostMemory): void {
   host.addMemslot({ id: APIC_ACCESS_SLOT, baseGfn: GFN, pageCount: 1 });
+  // A storm moves what is noted with each of its rounds.
+  host.noteMapped(GFN, pageUserNumber("APIC access page"));
 }
 
 /** Has this thread's changes of pages tell the vCPUs when the access page is among them. Every thread that opens the host memory calls it once. */
