@@ -9,8 +9,8 @@ import { join, relative } from "node:path";
 import { giveUp, prepare, root, say } from "./prepare.mjs";
 import { provideTools } from "./test-tools.mjs";
 
-/** All of it must fit into a quarter of an hour, the builds included. */
-const TOTAL_MINUTES_MAX = 14.5;
+/** On two quiet processors all of it takes less than a quarter of an hour; what takes this long hangs. */
+const TOTAL_MINUTES_MAX = 45;
 const DIFFERENTIAL = join("dist", "cpu", "differential");
 /** Tests that keep all processors busy by themselves. */
 const STRESS = ["guest-page", "hypercall"].map((room) => join("dist", room, "testing"));
