@@ -26,7 +26,7 @@ interface Setup {
 }
 
 function setUp(vcpuCount = 1, isX2apic = true): Setup {
-  const memory = { buffer: new SharedArrayBuffer(0x0800_0000) };
+  const memory = { buffer: new SharedArrayBuffer(0x1000_0000) };
   const signals: string[] = [];
   const clock = { now: 1000 };
   const apics = Array.from({ length: vcpuCount }, (_, vcpu) => new LocalApic(memory, vcpu, {
@@ -273,7 +273,7 @@ test("a tiny period does not keep the host busy", () => {
 });
 
 test("another thread's object sees the same APIC, and INIT's reset keeps mode and id", () => {
-  const memory = { buffer: new SharedArrayBuffer(0x0800_0000) };
+  const memory = { buffer: new SharedArrayBuffer(0x1000_0000) };
   const first = new LocalApic(memory, 1);
   first.writeMsr(BASE, first.readMsr(BASE)! | 0x400n);
   first.writeMsr(SVR, 0x1ffn);
