@@ -1,6 +1,6 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
-import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, VCPUS_MAX } from "../machine/index.js";
+import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, VCPUS_MAX } from "../machine/index.js";
 import { UsageError } from "./errors.js";
 import { STATUS_TABLE } from "./exit-status.js";
 
@@ -11,6 +11,7 @@ export interface RunArguments {
   readonly append?: string;
   readonly memoryBytes: number;
   readonly vcpus: number;
+  readonly personality: (typeof PERSONALITIES)[number];
   readonly exec?: string;
   readonly timeoutMs?: number;
   readonly json: boolean;
@@ -26,6 +27,7 @@ interface RawOptions {
   append?: string;
   memory: string;
   vcpus: string;
+  personality: string;
   exec?: string;
   timeout?: string;
   json?: boolean;
@@ -66,6 +68,7 @@ function createProgram(version: string, onRun: (options: RawOptions) => void): C
     .option("--append <string>", "words for the kernel's command line, behind ours")
     .option("-m, --memory <size>", "guest memory with K, M or G, 64M to 3G", `${MEMORY_BYTES_DEFAULT / MIB}M`)
     .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
+    .option("--personality <name>", `hypervisor that the guest sees: ${PERSONALITIES.join(" or ")}`, PERSONALITY_DEFAULT)
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--json", "print one JSON object at the end: status, boot time, instructions, pages, exits, hypercalls")
@@ -106,7 +109,7 @@ function readOptions(options: RawOptions): RunArguments {
   }
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   return {
-    memoryBytes: parseMemory(options.memory), vcpus: parseVcpus(options.vcpus), json, verbose,
+    memoryBytes: parseMemory(options.memory), vcpus: parseVcpus(options.vcpus), personality: parsePersonality(options.personality), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
@@ -131,6 +134,12 @@ export function parseVcpus(text: string): number {
   const count = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
   if (!(count >= 1 && count <= VCPUS_MAX)) throw new UsageError(`--vcpus: "${text}" is no whole number from 1 to ${VCPUS_MAX}`);
   return count;
+}
+
+function parsePersonality(text: string): RunArguments["personality"] {
+  const name = PERSONALITIES.find((one) => one === text);
+  if (name === undefined) throw new UsageError(`--personality: "${text}" is neither ${PERSONALITIES.join(" nor ")}`);
+  return name;
 }
 
 function parseTimeout(text: string): number {

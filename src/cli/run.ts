@@ -52,9 +52,9 @@ function chooseMode(args: RunArguments): RunMode {
   return process.stdin.isTTY ? runInteractive : runPiped;
 }
 
-function machineOptions({ kernel, initrd, append, memoryBytes, vcpus, verbose }: RunArguments): VirtualMachineOptions {
+function machineOptions({ kernel, initrd, append, memoryBytes, vcpus, personality, verbose }: RunArguments): VirtualMachineOptions {
   return {
-    memoryBytes, vcpus, verbose,
+    memoryBytes, vcpus, personality, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),

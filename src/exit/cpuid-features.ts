@@ -24,7 +24,7 @@ function feature(name: string, leaf: number, register: CpuidRegister, bit: numbe
   return { name, leaf, register, bit };
 }
 
-/** Every feature bit that CPUID reports, all leaves with sub-leaf 0. */
+/** Every feature bit that CPUID reports under every personality, all leaves with sub-leaf 0. */
 export const CPU_FEATURES: readonly CpuFeature[] = [
   feature("fpu", BASIC, "edx", 0),
   feature("pse", BASIC, "edx", 3),
@@ -68,8 +68,8 @@ export const CPU_FEATURES: readonly CpuFeature[] = [
 /** Bits of leaf 1 EDX that AMD processors repeat in leaf 0x80000001 EDX. */
 export const AMD_REPEATED_BITS = 0x0183_f3ff;
 
-/** The feature bits of one register of one leaf, as an unsigned 32-bit number. */
-export function featureBits(leaf: number, register: CpuidRegister): number {
-  return CPU_FEATURES.filter((one) => one.leaf === leaf && one.register === register)
+/** The feature bits of one register of one leaf, as an unsigned 32-bit number; `more` are features besides CPU_FEATURES. */
+export function featureBits(leaf: number, register: CpuidRegister, more: readonly CpuFeature[] = []): number {
+  return [...CPU_FEATURES, ...more].filter((one) => one.leaf === leaf && one.register === register)
     .reduce((bits, one) => (bits | (1 << one.bit)) >>> 0, 0);
 }

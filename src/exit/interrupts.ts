@@ -8,6 +8,11 @@ import type { VcpuContext } from "./vcpu-context.js";
 export class InterruptOffers {
   #apicVector = -1;
 
+  /** The local APIC's vector that is offered, -1 = none. */
+  get apicVector(): number {
+    return this.#apicVector;
+  }
+
   /**
    * Before guest mode. The upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest
    * cleared it without an interrupt.

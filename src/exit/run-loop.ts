@@ -40,6 +40,7 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
   }
   pollTimers(vcpu);
   offers.offer(vcpu);
+  vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offers.apicVector);
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
   const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
@@ -47,6 +48,7 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
   const reason = core.run(budget);
   state.setGuestMode(VCPU_OUTSIDE_GUEST_MODE);
   offers.collect(vcpu);
+  vcpu.kvm?.domain.leaveGuest(vcpu.index, vcpu.apic);
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
@@ -57,7 +59,10 @@ function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | unde
 function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
   const { state, core } = vcpu;
   state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
-  if ((state.requests & REQUEST_PAUSE) !== 0) waitWhilePaused(vcpu);
+  if ((state.requests & REQUEST_PAUSE) !== 0) {
+    waitWhilePaused(vcpu);
+    vcpu.kvm?.domain.resumed(vcpu.index);
+  }
   if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
   if (state.acknowledgeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
   if (state.acknowledgeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();

@@ -15,7 +15,7 @@ export {
 export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit.js";
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
 export {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
 } from "./options.js";
 export type { MachineStats, VcpuStats } from "./stats.js";
 export { type GuestConsole, type ShutdownOptions, VirtualMachine } from "./virtual-machine.js";

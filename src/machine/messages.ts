@@ -1,5 +1,5 @@
 /** What the machine's threads are started with and what they post to the main thread. */
-import type { VcpuOutcome } from "../exit/index.js";
+import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 
 /** Data of every thread of a VM. */
 export interface ThreadStart {
@@ -7,6 +7,7 @@ export interface ThreadStart {
   /** monotonicNs() at VM start: the guest's time 0. */
   readonly originNs: number;
   readonly vcpuCount: number;
+  readonly personality: PersonalityName;
 }
 
 /** Data of a vCPU's thread. */

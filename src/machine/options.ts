@@ -1,5 +1,6 @@
 /** Options of a VM, and what they may be. */
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
+import type { PersonalityName } from "../exit/index.js";
 import { InvalidOptionError } from "./errors.js";
 
 const MIB = 1 << 20;
@@ -9,6 +10,9 @@ export const MEMORY_BYTES_MAX = 3072 * MIB;
 export const MEMORY_BYTES_DEFAULT = 256 * MIB;
 /** Most virtual processors of a guest. */
 export const VCPUS_MAX = VCPU_COUNT_MAX;
+/** Names of the hypervisors that a guest can see, and the one it sees when nothing is said. */
+export const PERSONALITIES: readonly PersonalityName[] = ["xen", "kvm"];
+export const PERSONALITY_DEFAULT: PersonalityName = "xen";
 
 /** What a VM is made from. Everything has a default: `VirtualMachine.create()` boots the default guest. */
 export interface VirtualMachineOptions {
@@ -22,6 +26,8 @@ export interface VirtualMachineOptions {
   readonly memoryBytes?: number;
   /** Virtual processors, each a thread; 1 to 8, default 1. */
   readonly vcpus?: number;
+  /** Which hypervisor the guest sees: "xen" (default), with PV consoles, or "kvm", with serial ports. */
+  readonly personality?: PersonalityName;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -53,6 +59,10 @@ export function checkOptions(options: VirtualMachineOptions): void {
   const { vcpus = 1 } = options;
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VCPUS_MAX) {
     throw new InvalidOptionError(`vcpus must be a whole number from 1 to ${VCPUS_MAX}, got ${vcpus}`);
+  }
+  const { personality = PERSONALITY_DEFAULT } = options;
+  if (!PERSONALITIES.includes(personality)) {
+    throw new InvalidOptionError(`personality must be one of ${PERSONALITIES.join(", ")}, got ${String(personality)}`);
   }
   for (const [name, value] of Object.entries({ kernel, initrd })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;

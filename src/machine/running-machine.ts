@@ -5,15 +5,16 @@
 import { gfnOf, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { VcpuState } from "../cpu/index.js";
-import { VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { type PersonalityName, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
-import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
+import type { DomainConfiguration } from "../hypercall/index.js";
 import { monotonicNs, startThread, type Thread } from "../platform/node/index.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { type GuestInterface, initialiseGuest } from "./personality.js";
 import { type MachineStats, sumExits } from "./stats.js";
 import { flushVcpuTlbs } from "./vcpu-requests.js";
 
@@ -38,13 +39,15 @@ export interface MachineParts {
   readonly module: WebAssembly.Module;
   readonly vcpuCount: number;
   readonly memoryBytes: number;
+  readonly personality: PersonalityName;
   readonly events: MachineEvents;
 }
 
 /** A machine whose guest runs from the moment it is made. */
 export class RunningMachine {
   readonly #host: HostMemory;
-  readonly #domain: XenDomain;
+  readonly #guest: GuestInterface;
+  readonly #personality: PersonalityName;
   readonly #control: ControlBlock;
   readonly #vcpus: readonly VcpuState[];
   readonly #counters: readonly VcpuCounters[];
@@ -61,6 +64,7 @@ export class RunningMachine {
     const { image, vcpuCount } = parts;
     this.#events = parts.events;
     this.#memoryBytes = parts.memoryBytes;
+    this.#personality = parts.personality;
     this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount });
     const { memory } = this.#host;
     this.#control = new ControlBlock(memory);
@@ -70,13 +74,12 @@ export class RunningMachine {
     this.#host.setVcpuTlbFlush(() => flushVcpuTlbs(this.#vcpus));
     const guest = new GuestMemory(this.#host);
     loadImage(this.#host, guest, image);
-    this.#domain = new XenDomain({
+    this.#guest = initialiseGuest(parts.personality, {
       host: this.#host, guest, vcpuCount,
       clock: { nowNs: () => this.nowNs() },
       kick: (index) => this.#vcpus[index]!.postRequest(REQUEST_EVENT),
       ringDevice: () => this.#control.ringDoorbell(),
-    });
-    this.#domain.initialise(domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
+    }, domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
     this.#vcpus[0]!.resetForPvh(image.entry, image.startInfoGpa);
     for (const vcpu of this.#vcpus.slice(1)) vcpu.startup = STARTUP_WAITING;
     this.#deviceThread = this.#startDevices();
@@ -139,7 +142,7 @@ export class RunningMachine {
         framesTotal: memory.framesTotal,
       },
       exits: sumExits(this.#counters.map((counters) => counters.exits())),
-      hypercalls: this.#domain.hypercallCounts(),
+      hypercalls: this.#guest.hypercallCounts(),
       vcpus: this.#vcpus.map((vcpu, index) => ({
         instructions: vcpu.instructionsRetired,
         haltedMs: this.#counters[index]!.get("haltedNs") / 1e6,
@@ -152,7 +155,7 @@ export class RunningMachine {
   }
 
   #threadStart(): ThreadStart {
-    return { memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length };
+    return { memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length, personality: this.#personality };
   }
 
   #startDevices(): Thread {

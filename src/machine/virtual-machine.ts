@@ -3,7 +3,7 @@ import type { ReadableStream } from "node:stream/web";
 import { WritableStream } from "node:stream/web";
 import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
 import { AgentJob, GuestAgent } from "./agent.js";
-import { escapeSystemRequests } from "./console-input.js";
+import { consoleInput } from "./console-input.js";
 import { loadCoreModule } from "./core-module.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
@@ -11,7 +11,7 @@ import type { ExecOptions, GuestProcess } from "./guest-process.js";
 import { type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
-import { checkOptions, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
+import { checkOptions, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 import type { MachineStats } from "./stats.js";
@@ -92,6 +92,7 @@ export class VirtualMachine implements AsyncDisposable {
     const machine = new RunningMachine({
       image: source.image, module, vcpuCount: options.vcpus ?? 1,
       memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
+      personality: options.personality ?? PERSONALITY_DEFAULT,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
@@ -107,7 +108,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
     this.console = {
       readable: this.#consoleOutput.readable,
-      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(escapeSystemRequests(bytes)) }),
+      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(consoleInput(bytes, options)) }),
     };
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }

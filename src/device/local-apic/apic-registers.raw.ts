@@ -64,6 +64,16 @@ export class ApicRegisters {
     return -1;
   }
 
+  /** How many vectors are set in the 256-bit array at `field`, 2 = two or more. */
+  countVectors(field: number): 0 | 1 | 2 {
+    let count = 0;
+    for (let word = 0; word < 8; word++) {
+      const bits = this.load(field + word * 4);
+      if (bits !== 0) count += (bits & (bits - 1)) === 0 ? 1 : 2;
+    }
+    return count > 1 ? 2 : count as 0 | 1;
+  }
+
   /** Zeroes the 256-bit array at `field`. */
   clearVectors(field: number): void {
     for (let word = 0; word < 8; word++) this.store(field + word * 4, 0);

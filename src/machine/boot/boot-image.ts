@@ -18,6 +18,7 @@
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
 import { PAGE_SHIFT, PAGE_SIZE, VCPU_COUNT_MAX } from "../../abi/layout.js";
+import type { PersonalityName } from "../../exit/index.js";
 import { buildAcpiTables } from "./acpi.js";
 import type { KernelImage } from "./bzimage.js";
 import {
@@ -86,11 +87,13 @@ export interface BootRequest {
   readonly memoryBytes: number;
   /** 1 to VCPU_COUNT_MAX. */
   readonly vcpuCount: number;
+  /** Decides what the ACPI tables name. Default "xen". */
+  readonly personality?: PersonalityName;
 }
 
 /** Places a guest in memory. Throws GuestImageError if it does not fit, with the size that would do. */
 export function buildBoot(request: BootRequest): BootImage {
-  const { kernel, initrd, vcpuCount } = request;
+  const { kernel, initrd, vcpuCount, personality = "xen" } = request;
   if (!Number.isInteger(vcpuCount) || vcpuCount < 1 || vcpuCount > VCPU_COUNT_MAX) {
     throw new GuestImageError(`${vcpuCount} vCPUs were asked for: give 1 to ${VCPU_COUNT_MAX}`);
   }
@@ -106,7 +109,7 @@ export function buildBoot(request: BootRequest): BootImage {
     { gpa: acpiGpa, lengthBytes: PAGE_SIZE, type: MEMORY_TYPE_ACPI },
     { gpa: acpiGpa + PAGE_SIZE, lengthBytes: TOP_RESERVED - PAGE_SIZE, type: MEMORY_TYPE_RESERVED },
   ];
-  const acpi = buildAcpiTables(acpiGpa, vcpuCount);
+  const acpi = buildAcpiTables(acpiGpa, vcpuCount, personality);
   const initrdRange = initrd && initrd.length > 0 ? { gpa: places.initrd, lengthBytes: initrd.length } : undefined;
   const startInfo = buildStartInfo(places.startInfo, { initrd: initrdRange, commandLine, rsdpGpa: acpi.rsdpGpa, memoryMap });
 
