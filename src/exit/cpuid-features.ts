@@ -18,7 +18,6 @@ export interface CpuFeature {
 const BASIC = 1;
 const STRUCTURED = 7;
 const EXTENDED = 0x8000_0001;
-const POWER = 0x8000_0007;
 
 function feature(name: string, leaf: number, register: CpuidRegister, bit: number): CpuFeature {
   return { name, leaf, register, bit };
@@ -62,7 +61,6 @@ export const CPU_FEATURES: readonly CpuFeature[] = [
   feature("rdtscp", EXTENDED, "edx", 27),
   feature("lm", EXTENDED, "edx", 29),
   feature("lahf_lm", EXTENDED, "ecx", 0),
-  feature("constant_tsc", POWER, "edx", 8),
 ];
 
 /** Bits of leaf 1 EDX that AMD processors repeat in leaf 0x80000001 EDX. */

@@ -56,7 +56,7 @@ export const CPUID_TABLE: readonly CpuidLeaf[] = [
   // C libraries size their copy loops by these: 64 KiB two-way first level caches, 512 KiB 16-way second level.
   { leaf: FIRST_EXTENDED_LEAF + 5, says: "first level caches", answer: () => [0, 0, 0x4002_0140, 0x4002_0140] },
   { leaf: FIRST_EXTENDED_LEAF + 6, says: "second level cache", answer: () => [0, 0, 0x0200_8140, 0] },
-  { leaf: FIRST_EXTENDED_LEAF + 7, says: "invariant TSC", answer: () => [0, 0, 0, featureBits(0x8000_0007, "edx")] },
+  { leaf: FIRST_EXTENDED_LEAF + 7, says: "power management features", answer: answerPowerFeatures },
   { leaf: FIRST_EXTENDED_LEAF + 8, says: "40 physical, 48 linear address bits", answer: () => [0x3028, 0, 0, 0] },
 ];
 
@@ -71,6 +71,10 @@ function answerFeatures(caller: CpuidCaller): CpuidAnswer {
   const ebx = ((caller.vcpuIndex << 24) | (CACHE_LINE_QUADWORDS << 8)) >>> 0;
   const { features } = caller.personality;
   return [SIGNATURE, ebx, featureBits(1, "ecx", features), featureBits(1, "edx", features)];
+}
+
+function answerPowerFeatures({ personality }: CpuidCaller): CpuidAnswer {
+  return [0, 0, 0, featureBits(0x8000_0007, "edx", personality.features)];
 }
 
 function answerExtendedFeatures(): CpuidAnswer {

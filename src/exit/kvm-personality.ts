@@ -40,6 +40,10 @@ const LEAVES: readonly CpuidLeaf[] = [
   },
 ];
 
+/**
+ * Without the invariant TSC, which most KVM guests do not get either: it would say that the TSC may be used past the clock, and the kernel
+ * prefers it then.
+ */
 const FEATURES: readonly CpuFeature[] = [{ name: "tsc_deadline_timer", leaf: 1, register: "ecx", bit: 24 }];
 
 const MSRS: readonly MsrEntry[] = [

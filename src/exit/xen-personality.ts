@@ -6,6 +6,7 @@ import {
   XEN_HVM_CPUID_DOMID_PRESENT, XEN_HVM_CPUID_VCPU_ID_PRESENT,
 } from "../abi/xen/index.js";
 import { RAX, RDI, RDX, RSI } from "../cpu/index.js";
+import type { CpuFeature } from "./cpuid-features.js";
 import { TSC_KHZ, type CpuidLeaf } from "./cpuid-table.js";
 import { hypercallPage } from "./hypercall-page.js";
 import { VECTOR_UD } from "./instruction-exits.js";
@@ -38,6 +39,8 @@ const LEAVES: readonly CpuidLeaf[] = [
   },
 ];
 
+const FEATURES: readonly CpuFeature[] = [{ name: "constant_tsc", leaf: 0x8000_0007, register: "edx", bit: 8 }];
+
 const MSRS: readonly MsrEntry[] = [
   { first: HYPERCALL_PAGE_MSR, name: "Xen hypercall page", read: () => 0n, write: writeHypercallPage },
 ];
@@ -53,7 +56,7 @@ const PORTS: readonly PortEntry[] = [
 ];
 
 /** Xen's. */
-export const XEN_PERSONALITY: Personality = { name: "xen", leaves: LEAVES, features: [], msrs: MSRS, ports: PORTS, hypercall };
+export const XEN_PERSONALITY: Personality = { name: "xen", leaves: LEAVES, features: FEATURES, msrs: MSRS, ports: PORTS, hypercall };
 
 function writeHypercallPage({ memory }: VcpuContext, value: bigint): boolean {
   if ((value & 0xfffn) !== 0n) return false;
