@@ -62,7 +62,7 @@ read_command_line() {
 
 power_off() {
 	# What a serial port has not sent by then would be lost.
-	[ $terminals = hvc ] || stty -a <${tty}0 >/dev/null
+	[ $terminals = hvc ] || wait_until_sent <${tty}0
 	poweroff -f
 	# The machine stops in there. Should that fail: process 1 must not end, or the kernel would panic.
 	while :; do sleep 1000; done
