@@ -21,7 +21,7 @@ export class GuestWindow {
    * Runs `use` on the area at `gpa`, as GuestPage.access does; undefined = there is no memory, or the area is not within one page, and
    * nothing was done. May sleep.
    */
-  access<T>(gpa: bigint, use: (view: PageView) => T): T | undefined {
+  access<T extends boolean | void>(gpa: bigint, use: (view: PageView) => T): T | undefined {
     return this.#at(gpa)?.access(use);
   }
 
