@@ -7,11 +7,12 @@ const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
 
 test("every option arrives", () => {
   assert.deepEqual(
-    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--exec", "true", "--timeout", "1.5", "--json", "--verbose"),
-    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, exec: "true", timeoutMs: 1500, json: true, verbose: true } });
-  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false } });
+    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--personality", "kvm", "--exec", "true", "--timeout", "1.5",
+      "--json", "--verbose"),
+    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, personality: "kvm", exec: "true", timeoutMs: 1500, json: true, verbose: true } });
+  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false } });
   assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
-    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false },
+    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false },
   });
 });
 
@@ -35,7 +36,7 @@ test("sizes have K, M or G, and lie between 64M and 3G", () => {
 test("wrong use is one line", () => {
   for (const args of [
     [], ["jump"], ["run", "--unknown"], ["run", "extra"], ["run", "--kernel"], ["run", "--timeout", "0"], ["run", "--timeout", "soon"],
-    ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["--unknown"],
+    ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["run", "--personality", "hyperv"], ["--unknown"],
   ]) {
     assert.throws(() => parse(...args), (error: Error & { code?: string }) => error.code === "ERR_USAGE" && !error.message.includes("\n"),
       args.join(" "));

@@ -63,7 +63,7 @@ export function cpuidDocument(): string {
   return [
     HEAD,
     "## CPUID features\n", featureTable(CPU_FEATURES),
-    "## CPUID leaves\n\nAs the first vCPU sees them. Every other leaf answers zeros.\n", leafTable(CPUID_TABLE, XEN_PERSONALITY),
+    "## CPUID leaves\n\nAs the first vCPU sees them, under Xen's personality. Every other leaf answers zeros.\n", leafTable(CPUID_TABLE, XEN_PERSONALITY),
     "## Model-specific registers\n\nEvery other one raises #GP, and is counted (`refusedMsrs` of the statistics).\n", msrTable(MSR_TABLE),
     "## Ports\n\nEvery other port reads all ones and drops what is written, and is counted (`unclaimedPorts`).\n", portTable(PORT_TABLE),
     ...personalityPart("Xen's personality", XEN_PERSONALITY), ...personalityPart("KVM's personality", KVM_PERSONALITY),

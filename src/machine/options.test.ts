@@ -10,6 +10,11 @@ test("memory outside 64 MiB to 3 GiB is refused", () => {
   for (const memoryBytes of [64 * 2 ** 20, 3072 * 2 ** 20]) checkOptions({ memoryBytes });
 });
 
+test("a personality that does not exist is refused", () => {
+  for (const personality of ["xen", "kvm", undefined] as const) checkOptions({ ...(personality === undefined ? {} : { personality }) });
+  for (const personality of ["", "KVM", "hyperv", 1]) assert.throws(() => checkOptions({ personality: personality as never }), { code: "ERR_INVALID_OPTION" });
+});
+
 test("an aborted signal keeps a VM from being made", async () => {
   const reason = new Error("not today");
   await assert.rejects(VirtualMachine.create({ signal: AbortSignal.abort(reason) }), reason);
