@@ -155,7 +155,7 @@ test("every file begins with a comment that says what it is", () => {
 
 /** Folders of src that are rooms, or large enough parts of one to be explained by themselves. */
 const README_FOLDERS = [
-  "abi", "abi/xen", "sync", "host-memory", "guest-page", "hypercall", "device", "exit", "machine", "cli", "platform", "cpu", "cpu/table",
+  "abi", "abi/xen", "abi/kvm", "sync", "host-memory", "guest-page", "hypercall", "kvm", "device", "exit", "machine", "cli", "platform", "cpu", "cpu/table",
   "cpu/interpreter",
 ];
 

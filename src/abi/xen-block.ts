@@ -7,6 +7,7 @@
  *   0x0_5000  event channel ports
  *   0x1_5000  vCPUs, XEN_VCPU_STRIDE apart
  *   0x1_6000  local APICs, XEN_APIC_STRIDE apart
+ *   0x1_7000  what a VM with KVM's personality has instead (kvm-block.ts)
  *   0x2_0000  one bit a gfn: given back by the balloon
  */
 import { VM_BLOCK_BASE } from "./layout.js";

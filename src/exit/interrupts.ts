@@ -6,13 +6,17 @@ import type { VcpuContext } from "./vcpu-context.js";
 
 /**
  * Before guest mode. The upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest
- * cleared it without an interrupt.
+ * cleared it without an interrupt. Returns the vector of the local APIC that is offered, -1 = none of it.
  */
-export function offerInterrupt({ hypercalls, apic, state, index }: VcpuContext): void {
+export function offerInterrupt({ hypercalls, apic, state, index }: VcpuContext): number {
   const upcallVector = hypercalls.callbackVector();
-  if (upcallVector !== 0 && hypercalls.upcallPending(index)) return state.setPendingInterrupt(upcallVector);
+  if (upcallVector !== 0 && hypercalls.upcallPending(index)) {
+    state.setPendingInterrupt(upcallVector);
+    return -1;
+  }
   const vector = apic.pendingVector();
   state.setPendingInterrupt(vector >= 0 ? vector : undefined, true);
+  return vector;
 }
 
 /** True when something waits to interrupt the vCPU. */

@@ -6,7 +6,7 @@ import type { Core, VcpuState } from "../cpu/index.js";
 import { reloadApicAccess } from "./apic-reload.js";
 import { EXIT_TABLE } from "./exit-table.js";
 import { offerInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
-import { standAtGate } from "./requests/gate.js";
+import { standWhilePaused } from "./pause.js";
 import { enterGuestMode, leaveGuestMode } from "./requests/guest-mode.js";
 import { handleInit, isParked, waitForStartup } from "./startup.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
@@ -37,12 +37,14 @@ function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
     return undefined;
   }
   pollTimers(vcpu);
-  offerInterrupt(vcpu);
+  const offeredVector = offerInterrupt(vcpu);
+  vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offeredVector);
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
   const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
   const reason = runGuest(core, state, budget);
   if (reason === undefined) return undefined;
+  vcpu.kvm?.domain.leaveGuest(vcpu.index, vcpu.apic);
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
@@ -62,9 +64,9 @@ function runGuest(core: Core, state: VcpuState, budget: number): number | undefi
 
 /** A request is taken before its work is done: one that comes meanwhile is for the next turn. */
 function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
-  const { state, core, machine } = vcpu;
+  const { state, core } = vcpu;
   state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK);
-  standAtGate(state, () => machine.paused());
+  standWhilePaused(vcpu);
   if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
   if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushFrames();
   if (state.takeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();

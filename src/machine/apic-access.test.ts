@@ -8,10 +8,11 @@ import { Worker } from "node:worker_threads";
 import { gfnOf, gpaOf } from "../abi/address.js";
 import { APIC_ACCESS_GFN, REQUEST_STOP, VCPU } from "../abi/layout.js";
 import { VcpuState } from "../cpu/index.js";
-import { flushVcpuTlbs, makeAllVcpusRequest, VcpuCounters } from "../exit/index.js";
+import { makeAllVcpusRequest, VcpuCounters } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
+import { vcpuFlush } from "./vcpu-flush.js";
 import type { Job } from "./apic-access.worker.js";
 import { loadCoreModule } from "./core-module.js";
 
@@ -64,7 +65,7 @@ async function moveWhileUsed(context: TestContext, twin?: Job["twin"]): Promise<
   const vcpus = Array.from({ length: VCPUS }, (_, index) => new VcpuState(memory, index));
   host.addMemslot({ id: 0, baseGfn: gfnOf(0), pageCount: 16 });
   addApicAccessPage(host);
-  host.setVcpuTlbFlush(() => flushVcpuTlbs(vcpus));
+  host.setVcpuFlush(vcpuFlush(vcpus));
   if (twin !== "no-request") announceApicChanges(host, vcpus);
   const guest = new GuestMemory(host);
   for (const { index } of vcpus) guest.write(gpaOf(0x1000 + index * 0x1000), guestCode(index));
@@ -81,8 +82,8 @@ async function moveWhileUsed(context: TestContext, twin?: Job["twin"]): Promise<
   while (rounds().includes(0) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
   let moves = 0;
   for (; moves < ROUNDS && Date.now() < deadline && plain() === 0; moves++) {
-    assert.equal(host.moveFrame(gfnOf(APIC_ACCESS_GFN)), "moved");
-    host.moveFrame(gfnOf(victimGpa(moves % VCPUS) / 0x1000));
+    assert.equal(host.moveFrames([gfnOf(APIC_ACCESS_GFN)]).moved, 1);
+    host.moveFrames([gfnOf(victimGpa(moves % VCPUS) / 0x1000)]);
   }
   const last = rounds();
   makeAllVcpusRequest(vcpus, REQUEST_STOP);

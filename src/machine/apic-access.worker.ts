@@ -7,10 +7,11 @@ import { frameAddress, gfnOf } from "../abi/address.js";
 import { APIC_ACCESS_GFN } from "../abi/layout.js";
 import { createCore, VcpuState } from "../cpu/index.js";
 import { LocalApic } from "../device/index.js";
-import { flushVcpuTlbs, runVcpu, VcpuCounters } from "../exit/index.js";
+import { runVcpu, VcpuCounters } from "../exit/index.js";
 import { createTestVcpu } from "../exit/test-vcpu.js";
 import { HostMemory } from "../host-memory/index.js";
 import { findApicFrame } from "./apic-access.js";
+import { vcpuFlush } from "./vcpu-flush.js";
 
 /** What a vCPU's thread is started with. */
 export interface Job {
@@ -24,7 +25,7 @@ export interface Job {
 const { memory, module, index, vcpuCount, twin } = workerData as Job;
 const host = HostMemory.attach(memory);
 const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
-host.setVcpuTlbFlush(() => flushVcpuTlbs(vcpus));
+host.setVcpuFlush(vcpuFlush(vcpus));
 
 function frameAsItIs(): number {
   const page = host.findHvaPage(gfnOf(APIC_ACCESS_GFN));

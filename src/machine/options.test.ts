@@ -26,6 +26,11 @@ test("options about memory that cannot be used are refused, each by its name", (
   }
 });
 
+test("a personality that does not exist is refused", () => {
+  for (const personality of ["xen", "kvm", undefined] as const) checkOptions({ ...(personality === undefined ? {} : { personality }) });
+  for (const personality of ["", "KVM", "hyperv", 1]) assert.throws(() => checkOptions({ personality: personality as never }), { code: "ERR_INVALID_OPTION" });
+});
+
 test("an aborted signal keeps a VM from being made", async () => {
   const reason = new Error("not today");
   await assert.rejects(VirtualMachine.create({ signal: AbortSignal.abort(reason) }), reason);

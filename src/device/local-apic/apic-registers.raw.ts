@@ -78,6 +78,16 @@ export class ApicRegisters {
     return -1;
   }
 
+  /** How many of the 256 bits from register `first` on are set, 2 = two or more. */
+  countVectors(first: number): 0 | 1 | 2 {
+    let count = 0;
+    for (let word = 0; word < 8; word++) {
+      const bits = this.load(first + word * REGISTER_STRIDE);
+      if (bits !== 0) count += (bits & (bits - 1)) === 0 ? 1 : 2;
+    }
+    return count > 1 ? 2 : count as 0 | 1;
+  }
+
   /** Zeroes the 256 bits from register `first` on. */
   clearVectors(first: number): void {
     for (let word = 0; word < 8; word++) this.store(first + word * REGISTER_STRIDE, 0);

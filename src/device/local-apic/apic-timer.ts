@@ -1,6 +1,7 @@
 /**
  * The APIC timer (Intel SDM vol 3 §11.5.4), one-shot and periodic: counts down from the initial count at 1 GHz over the
- * divider. Nothing ticks: the expiry is computed, and the run loop asks for it.
+ * divider; or by deadline, an absolute value of the TSC, which counts ns. Nothing ticks: the expiry is computed, and the run loop asks
+ * for it.
  */
 import { APIC_PAGE } from "../../abi/layout.js";
 import { XEN_APIC } from "../../abi/xen-block.js";
@@ -9,6 +10,9 @@ import type { ApicRegisters } from "./apic-registers.raw.js";
 
 const LVT_MASKED = 1 << 16;
 const LVT_PERIODIC = 1 << 17;
+const LVT_DEADLINE = 1 << 18;
+/** A deadline so far away that it does not come: above every time a number holds exactly. */
+const DEADLINE_MAX = 2 ** 53 - 1;
 /** The periodic timer never fires more often, however small the count: a guest may not keep its host busy. */
 const PERIOD_NS_MIN = 20_000;
 
@@ -37,12 +41,28 @@ export class ApicTimer {
     return (this.#registers.lvt(0) & LVT_PERIODIC) !== 0;
   }
 
+  get #isByDeadline(): boolean {
+    return (this.#registers.lvt(0) & LVT_DEADLINE) !== 0;
+  }
+
   get #isMasked(): boolean {
     return (this.#registers.lvt(0) & LVT_MASKED) !== 0;
   }
 
-  /** A write of the initial count starts the timer, 0 stops it. */
+  /** A write of IA32_TSC_DEADLINE starts the timer, 0 stops it; it does nothing in the other modes. */
+  writeDeadline(deadline: bigint): void {
+    if (!this.#isByDeadline) return;
+    this.#registers.storeNumber(XEN_APIC.timerExpiry, Math.min(Number(deadline), DEADLINE_MAX));
+  }
+
+  /** The deadline that is armed, 0 = none. */
+  readDeadline(): bigint {
+    return this.#isByDeadline ? BigInt(this.#registers.loadNumber(XEN_APIC.timerExpiry)) : 0n;
+  }
+
+  /** A write of the initial count starts the timer, 0 stops it; it does nothing while the timer goes by deadline. */
   writeInitialCount(count: number): void {
+    if (this.#isByDeadline) return;
     this.#registers.store(APIC_PAGE.timerInitial, count);
     this.#start(Math.floor(this.#clock.nowNs()));
   }
@@ -57,7 +77,7 @@ export class ApicTimer {
   writeDivide(value: number): void {
     const left = this.currentCount();
     this.#registers.store(APIC_PAGE.timerDivide, value & 0xb);
-    if (this.#registers.loadNumber(XEN_APIC.timerExpiry) === 0) return;
+    if (this.#registers.loadNumber(XEN_APIC.timerExpiry) === 0 || this.#isByDeadline) return;
     const now = Math.floor(this.#clock.nowNs());
     this.#registers.storeNumber(XEN_APIC.timerExpiry, now + left * this.#nsPerCount());
   }
@@ -65,13 +85,15 @@ export class ApicTimer {
   /** A write of the timer's LVT entry; an expiry that passed while it was masked is not made up for. */
   writeLvt(value: number): void {
     this.fire(this.#clock.nowNs());
+    // Going by deadline or no longer so disarms the timer.
+    if (((this.#registers.lvt(0) ^ value) & LVT_DEADLINE) !== 0) this.#registers.storeNumber(XEN_APIC.timerExpiry, 0);
     this.#registers.storeLvt(0, value);
   }
 
   /** What is left of the count. */
   currentCount(): number {
     const expiry = this.#registers.loadNumber(XEN_APIC.timerExpiry);
-    if (expiry === 0) return 0;
+    if (expiry === 0 || this.#isByDeadline) return 0;
     const leftNs = expiry - this.#clock.nowNs();
     if (leftNs > 0) return Math.min(Math.ceil(leftNs / this.#nsPerCount()), 0xffff_ffff);
     if (!this.#isPeriodic) return 0;

@@ -60,6 +60,7 @@ const DIVIDE = 0x3e;
 const SELF_IPI = 0x3f;
 
 const MSR_APIC_BASE = 0x1b;
+const MSR_TSC_DEADLINE = 0x6e0;
 const MSR_X2APIC_FIRST = 0x800;
 const MSR_X2APIC_LAST = 0x8ff;
 
@@ -78,7 +79,7 @@ const ERROR_SEND_ILLEGAL_VECTOR = 0x20;
 const ERROR_ILLEGAL_REGISTER = 0x80;
 const FIRST_LEGAL_VECTOR = 16;
 /** Writable bits of the LVT entries: timer, thermal, performance, LINT0, LINT1, error. */
-const LVT_WRITABLE = [0x3_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff] as const;
+const LVT_WRITABLE = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff] as const;
 const LVT_ERROR = 5;
 
 /** Registers x2APIC mode can write, and those it can read; the others are #GP. */
@@ -172,18 +173,23 @@ export class LocalApic {
     else this.#write(register, value >>> 0);
   }
 
-  /** Reads APIC_BASE or an x2APIC register; undefined = #GP. */
+  /** Reads APIC_BASE, TSC_DEADLINE or an x2APIC register; undefined = #GP. */
   readMsr(msr: number): bigint | undefined {
     if (msr === MSR_APIC_BASE) return BigInt(this.#registers.base);
+    if (msr === MSR_TSC_DEADLINE) return this.#timer.readDeadline();
     const register = msr - MSR_X2APIC_FIRST;
     if (!this.#isX2apic || !X2APIC_READABLE.has(register)) return undefined;
     const high = register === COMMAND_LOW ? this.#registers.load(APIC_PAGE.icrHigh) : 0;
     return (BigInt(high) << 32n) | BigInt(this.#read(register));
   }
 
-  /** Writes APIC_BASE or an x2APIC register; false = #GP. */
+  /** Writes APIC_BASE, TSC_DEADLINE or an x2APIC register; false = #GP. */
   writeMsr(msr: number, value: bigint): boolean {
     if (msr === MSR_APIC_BASE) return this.#writeBase(value);
+    if (msr === MSR_TSC_DEADLINE) {
+      this.#timer.writeDeadline(value);
+      return true;
+    }
     const register = msr - MSR_X2APIC_FIRST;
     if (msr > MSR_X2APIC_LAST || !this.#isX2apic || !X2APIC_WRITABLE.has(register)) return false;
     const low = Number(value & 0xffff_ffffn);
@@ -253,7 +259,7 @@ export class LocalApic {
     if (register >= LVT_FIRST && register <= LVT_LAST) return this.#writeLvt(register - LVT_FIRST, value);
     switch (register) {
       case TASK_PRIORITY: return this.#registers.store(APIC_PAGE.taskPriority, value & 0xff);
-      case END_OF_INTERRUPT: return this.#endInterrupt();
+      case END_OF_INTERRUPT: return this.endInterrupt();
       case SPURIOUS: return this.#writeSpurious(value);
       case ERROR_STATUS:
         return this.#registers.store(APIC_PAGE.errorStatus, this.#registers.takeErrors());
@@ -281,7 +287,8 @@ export class LocalApic {
     for (let entry = 0; entry < LVT_WRITABLE.length; entry++) this.#registers.storeLvt(entry, this.#registers.lvt(entry) | LVT_MASKED);
   }
 
-  #endInterrupt(): void {
+  /** The interrupt in service with the highest vector ends: what a write to the EOI register does. */
+  endInterrupt(): void {
     const vector = this.#registers.highestVector(APIC_PAGE.isr);
     if (vector >= 0) this.#registers.clearVector(APIC_PAGE.isr, vector);
   }
@@ -334,6 +341,17 @@ export class LocalApic {
   accept(vector: number): void {
     this.#registers.clearVector(APIC_PAGE.irr, vector);
     this.#registers.setVector(APIC_PAGE.isr, vector);
+  }
+
+  /**
+   * Whether the next EOI can only mean one interrupt: `offeredVector`, which waits to be delivered (-1 = none does), or else the one in
+   * service; nothing else is requested or in service.
+   */
+  hasSoleInterrupt(offeredVector: number): boolean {
+    const { irr, isr } = APIC_PAGE;
+    if (offeredVector < 0) return this.#registers.countVectors(isr) === 1 && this.#registers.countVectors(irr) === 0;
+    return this.#registers.countVectors(isr) === 0 && this.#registers.countVectors(irr) === 1
+      && this.#registers.highestVector(irr) === offeredVector;
   }
 
   /** CR8: the task priority's class. */
