@@ -26,6 +26,13 @@ test("options about memory that cannot be used are refused, each by its name", (
   }
 });
 
+test("files go into the default guest only", () => {
+  const files = [{ path: "/root/test", mode: 0o644, bytes: new Uint8Array(1) }];
+  checkOptions({ files });
+  checkOptions({ files: [], initrd: new Uint8Array(1) });
+  assert.throws(() => checkOptions({ files, initrd: new Uint8Array(1) }), { code: "ERR_INVALID_OPTION", message: /^files must be left out/ });
+});
+
 test("an aborted signal keeps a VM from being made", async () => {
   const reason = new Error("not today");
   await assert.rejects(VirtualMachine.create({ signal: AbortSignal.abort(reason) }), reason);
