@@ -2,19 +2,23 @@
  * Benchmarks: our machine and, where it is installed, QEMU's TCG on the same kernel, initial RAM disk and programs, in turn.
  * Prints tables; judges nothing by its time. Needs a built tree. How to read it: bench/README.md.
  *
- * Usage: npm run bench [-- [boot] [cpu] [profile] [--runs N] [--json] [--smoke]]
+ * Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [--runs N] [--json] [--smoke]]
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+/** Parts of benchmark "pages"; here by name, since its code needs a built tree. */
+const PAGE_PARTS = ["pages/access", "pages/send", "pages/host", "pages/guest"];
 const RUNS_DEFAULT = 3;
 const MEMORY_BYTES = 256 << 20;
-const USAGE = `Usage: npm run bench [-- [boot] [cpu] [profile] [--runs N] [--json] [--smoke]]
+const USAGE = `Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [--runs N] [--json] [--smoke]]
 
   boot       start to init and to power-off
   cpu        programs and integer kernels in the guest
+  pages      no comparison: what it costs that pages move; pages/access, pages/send, pages/host and pages/guest are its parts
+             (not done unless asked for)
   profile    no comparison: where the time of our own boot goes (not done unless asked for)
   --runs N   rounds in which each machine runs once (default ${RUNS_DEFAULT})
   --json     print one JSON object with every sample instead of tables
@@ -31,7 +35,7 @@ function readArguments() {
     if (values.help) return { problem: "" };
     const runs = Number(values.runs ?? (values.smoke ? 1 : RUNS_DEFAULT));
     if (!Number.isInteger(runs) || runs < 1) return { problem: `--runs: "${values.runs}" is no number of rounds` };
-    const unknown = positionals.find((name) => !["boot", "cpu", "profile"].includes(name));
+    const unknown = positionals.find((name) => !["boot", "cpu", "profile", "pages", ...PAGE_PARTS].includes(name));
     if (unknown !== undefined) return { problem: `there is no benchmark "${unknown}"` };
     return { names: positionals.length === 0 ? ["boot", "cpu"] : positionals, runs, isJson: values.json ?? false, isSmoke: values.smoke ?? false };
   } catch (error) {
@@ -73,14 +77,14 @@ async function main() {
     process.exitCode = 2;
     return;
   }
-  const [{ benchBoot, formatBoot }, { benchCpu, formatCpu }, { profileBoot, formatProfiles }, { findQemu }] = await Promise.all([
-    import("../bench/boot.mjs"), import("../bench/cpu.mjs"), import("../bench/profile.mjs"), import("../bench/machines.mjs"),
+  const [{ benchBoot, formatBoot }, { benchCpu, formatCpu }, { benchPages, formatPages }, { profileBoot, formatProfiles }, { findQemu }] = await Promise.all([
+    import("../bench/boot.mjs"), import("../bench/cpu.mjs"), import("../bench/pages.mjs"), import("../bench/profile.mjs"), import("../bench/machines.mjs"),
   ]);
   const qemuVersion = findQemu();
   const host = describeHost(qemuVersion);
   const print = (/** @type {string} */ text) => process.stdout.write(args.isJson ? "" : `${text}\n\n`);
   print(`${host.date}, ${host.processors} x ${host.processor}, load ${host.load.toFixed(1)}, Node.js ${host.node}.`);
-  if (args.names.some((name) => name !== "profile")) print(describeComparison(args.runs, qemuVersion));
+  if (args.names.some((name) => name === "boot" || name === "cpu")) print(describeComparison(args.runs, qemuVersion));
 
   const folder = mkdtempSync(join(tmpdir(), "unpinned-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -100,6 +104,13 @@ async function main() {
     print(formatCpu(result));
     results.cpu = result;
     if (result.differences.length > 0) process.exitCode = 1;
+  }
+  if (args.names.some((name) => name.startsWith("pages"))) {
+    const result = await benchPages(context, args.names);
+    say("");
+    print(formatPages(result));
+    print(`Load at the end: ${loadavg()[0].toFixed(1)}.`);
+    results.pages = result;
   }
   if (args.names.includes("profile")) {
     const result = await profileBoot(context);

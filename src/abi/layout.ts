@@ -113,6 +113,8 @@ export const VCPU_AREA = {
   /** A bit per 2 MiB of addresses (hashed to 16 bits) that the TLB maps in parts from a 2 MiB page. */
   largePages: 0xc000,
   largePagesEnd: 0xe000,
+  /** The virtual-APIC page: the local APIC's registers as the guest reads them (APIC_PAGE), in whose place an access to the APIC access page reads. */
+  virtualApic: 0x1_0000,
   userTlb: 0x2_0000,
   kernelTlb: 0x4_0000,
   /** The supervisor's TLB while RFLAGS.AC opens user pages to it (SMAP); directly behind kernelTlb. */
@@ -185,7 +187,7 @@ export const VCPU = {
   mode: 0x0cc,
   /** u32: 1 while interrupts are held back for one instruction (STI, MOV SS, POP SS). */
   interruptShadow: 0x0d0,
-  /** u32: 0 or 0x100 | vector: an external interrupt that waits for IF. */
+  /** u32: 0 or PENDING_INTERRUPT | vector: an external interrupt that waits for IF. With PENDING_FROM_APIC, taking it moves IRR to ISR. */
   pendingInterrupt: 0x0d4,
   segments: 0x100, // 8 * SEGMENT_SIZE
   gdtrBase: 0x200, // u64
@@ -258,6 +260,13 @@ export const VCPU = {
   counterInterrupts: 0x628,
   counterDecodedInstructions: 0x630,
   counterArenaFlushes: 0x638,
+  /** Accesses at the local APIC's address that reached the memory behind it: 0 as long as apicAccessFrame is what the NPT says. */
+  counterApicMemory: 0x640,
+  /**
+   * u32: address of the frame of the APIC access page, as the host said last; 0 = the vCPU has no such page. Written by its thread
+   * outside guest mode (src/exit/apic-reload.ts); INIT does not touch it.
+   */
+  apicAccessFrame: 0x680,
 
   // Shared with other threads; every access atomic. src/exit/requests has the protocol of the request and guest mode words.
   /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */
@@ -274,6 +283,36 @@ export const VCPU = {
   guestEpoch: 0x740,
   /** i32: threads that sleep, or are about to, until guestEpoch changes. */
   guestEpochWaiters: 0x744,
+} as const;
+
+export const PENDING_INTERRUPT = 0x100;
+export const PENDING_FROM_APIC = 0x200;
+
+/** Guest frame of the APIC access page, where the registers are unless the guest moved or disabled them. */
+export const APIC_ACCESS_GFN = 0xfee00;
+/**
+ * Registers of a local APIC in its virtual-APIC page (VCPU_AREA.virtualApic), u32 each, 16 bytes apart as in xAPIC's page (Intel SDM
+ * vol 3 table 11-1). Written by the vCPU's thread; irr by any (atomic). What is computed when it is read is not there.
+ */
+export const APIC_PAGE = {
+  id: 0x20,
+  version: 0x30,
+  taskPriority: 0x80,
+  endOfInterrupt: 0xb0,
+  logicalDestination: 0xd0,
+  destinationFormat: 0xe0,
+  spurious: 0xf0,
+  /** 8 registers each, 16 bytes apart. */
+  isr: 0x100,
+  tmr: 0x180,
+  irr: 0x200,
+  errorStatus: 0x280,
+  icrLow: 0x300,
+  icrHigh: 0x310,
+  /** Timer, thermal, performance, LINT0, LINT1, error; 16 bytes apart. */
+  lvt: 0x320,
+  timerInitial: 0x380,
+  timerDivide: 0x3e0,
 } as const;
 
 /** Code size modes: how instructions are decoded and how addresses wrap. */
@@ -294,10 +333,12 @@ export const EXIT_HLT = 8;
 export const EXIT_TRIPLE_FAULT = 9;
 export const EXIT_UNSUPPORTED = 10;
 export const EXIT_RDRAND = 11;
+/** An access to a local APIC's register that the core cannot complete; fields as for EXIT_NPT. */
+export const EXIT_APIC_ACCESS = 12;
 
 export const EXIT_NAMES = [
   "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
-  "triple-fault", "unsupported-instruction", "rdrand",
+  "triple-fault", "unsupported-instruction", "rdrand", "apic-access",
 ] as const;
 
 /** Bits of VCPU.request. */
@@ -313,12 +354,14 @@ export const REQUEST_INIT = 64;
 export const REQUEST_STARTUP = 128;
 /** Nothing to do but to leave guest mode once: what an interrupt between processors is elsewhere. */
 export const REQUEST_KICK = 256;
+/** The frame of the APIC access page may have changed. */
+export const REQUEST_APIC_RELOAD = 512;
 
 /**
  * Requests that only have to be dealt with before the vCPU enters guest mode again: they neither wake a vCPU that sleeps in HLT nor
  * end its HLT.
  */
-export const REQUESTS_QUIET = REQUEST_TLB_FLUSH | REQUEST_CODE_INVALIDATE | REQUEST_CODE_LOG | REQUEST_KICK;
+export const REQUESTS_QUIET = REQUEST_TLB_FLUSH | REQUEST_CODE_INVALIDATE | REQUEST_CODE_LOG | REQUEST_KICK | REQUEST_APIC_RELOAD;
 /** Requests that the vCPU never takes: it stays outside guest mode until who set them clears them. */
 export const REQUESTS_GATE = REQUEST_PAUSE;
 

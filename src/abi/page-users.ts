@@ -4,7 +4,7 @@
  */
 export const PAGE_USER_NAMES = [
   "hypercall arguments", "shared_info", "vcpu_info", "time info", "runstate", "console ring", "xenstore ring", "granted page",
-  "kvmclock", "steal time", "PV EOI", "wall clock", "test",
+  "kvmclock", "steal time", "PV EOI", "wall clock", "APIC access page", "test",
 ] as const;
 
 /** Name of one user of guest pages. */

@@ -4,7 +4,7 @@ export {};
 declare global {
   namespace WebAssembly {
     class Module {
-      private constructor();
+      constructor(bytes: Uint8Array);
     }
     class Instance {
       constructor(module: Module, imports?: Record<string, Record<string, unknown>>);

@@ -7,6 +7,7 @@
  *   0x0_5000  event channel ports
  *   0x1_5000  vCPUs, XEN_VCPU_STRIDE apart
  *   0x1_6000  local APICs, XEN_APIC_STRIDE apart
+ *   0x1_7000  what a VM with KVM's personality has instead (kvm-block.ts)
  *   0x2_0000  one bit a gfn: given back by the balloon
  */
 import { VM_BLOCK_BASE } from "./layout.js";
@@ -113,29 +114,14 @@ export const VCPU_FLAG_INITIALISED = 1;
 export const VCPU_FLAG_UP = 2;
 export const POLL_SEVERAL = 0xffff_ffff;
 
-/** One local APIC; u32 unless said otherwise. Written by the owning vCPU's thread, except irr, errors and the ones marked. */
+/** What a local APIC has besides the registers of its virtual-APIC page (APIC_PAGE). Written by the owning vCPU's thread, except errors. */
 export const XEN_APIC = {
   /** u64: the APIC_BASE MSR. */
   base: 0x00,
-  taskPriority: 0x0c,
-  logicalDestination: 0x10,
-  destinationFormat: 0x14,
-  spurious: 0x18,
-  /** Latched by a write to ESR; errors collects until then (atomic). */
-  errorStatus: 0x1c,
+  /** u32: errors since the last write to ESR. Atomic. */
   errors: 0x20,
-  icrLow: 0x24,
-  icrHigh: 0x28,
-  /** Timer, thermal, performance, LINT0, LINT1, error. */
-  lvt: 0x30,
-  timerDivide: 0x48,
-  timerInitial: 0x4c,
-  /** u64 ns at which the count began; u64 ns of the next expiry, 0 = not armed. */
+  /** u64 ns at which the timer's count began; u64 ns of the next expiry, 0 = not armed. */
   timerStart: 0x50,
   timerExpiry: 0x58,
-  /** 8 words each; irr may be set by any thread (atomic). */
-  isr: 0x80,
-  tmr: 0xa0,
-  irr: 0xc0,
 } as const;
 export const XEN_APIC_STRIDE = 0x100;

@@ -9,11 +9,12 @@ const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
 
 test("every option arrives", () => {
   assert.deepEqual(
-    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--exec", "true", "--timeout", "1.5", "--json", "--verbose"),
-    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, exec: "true", timeoutMs: 1500, json: true, verbose: true } });
-  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false } });
+    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--personality", "kvm", "--exec", "true", "--timeout", "1.5",
+      "--json", "--verbose"),
+    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, personality: "kvm", exec: "true", timeoutMs: 1500, json: true, verbose: true } });
+  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false } });
   assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
-    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, json: false, verbose: false },
+    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false },
   });
 });
 
@@ -22,7 +23,7 @@ test("the options about memory arrive", () => {
     "--page-access", "pinned", "--control", "/c") as { run: object };
   assert.deepEqual(run, {
     memoryBytes: 2 ** 27, memoryLimitBytes: 2 ** 26, swapFile: "/s", swapBytes: 2 ** 30, storm: 1000, stormSeed: 7, pageAccess: "pinned", control: "/c",
-    vcpus: 1, json: false, verbose: false,
+    vcpus: 1, personality: "xen", json: false, verbose: false,
   });
   assert.equal(parseStorm("max"), "max");
   assert.equal(parseStorm("0"), 0);
@@ -37,9 +38,17 @@ test("a command for a running guest arrives with its words, --json anywhere", ()
 });
 
 test("the number of vCPUs is a whole number from 1 to 8", () => {
-  assert.equal(parseVcpus("8"), 8);
+  assert.equal(parseVcpus("8", "x64"), 8);
   for (const text of ["", "0", "9", "-1", "1.5", "two", "1e0"]) {
     assert.throws(() => parseVcpus(text), { code: "ERR_USAGE" }, text);
+  }
+});
+
+test("only hosts with x86's memory order give a guest more than one vCPU", () => {
+  for (const architecture of ["x64", "ia32"]) assert.equal(parseVcpus("2", architecture), 2);
+  for (const architecture of ["arm64", "riscv64"]) {
+    assert.equal(parseVcpus("1", architecture), 1);
+    assert.throws(() => parseVcpus("2", architecture), { code: "ERR_USAGE", message: new RegExp(architecture) });
   }
 });
 
@@ -56,7 +65,7 @@ test("sizes have K, M or G, and lie between 64M and 3G", () => {
 test("wrong use is one line", () => {
   for (const args of [
     [], ["jump"], ["run", "--unknown"], ["run", "extra"], ["run", "--kernel"], ["run", "--timeout", "0"], ["run", "--timeout", "soon"],
-    ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["--unknown"],
+    ["run", "--exec", " "], ["run", "--exec", "true", "--initrd", "i"], ["run", "--memory", "5T"], ["run", "--personality", "hyperv"], ["--unknown"],
     ["run", "--memory-limit", "256M"], ["run", "--memory-limit", "15M"], ["run", "--memory-limit", "x"], ["run", "--swap", ""], ["run", "--swap-size", "1"],
     ["run", "--swap-size", "5G"], ["run", "--storm", "-1"], ["run", "--storm", "1.5"], ["run", "--storm", "10000001"], ["run", "--storm", "fast"],
     ["run", "--storm-seed", "4294967296"], ["run", "--page-access", "loose"], ["ctl"], ["ctl", "/c", "--unknown"],

@@ -1,6 +1,8 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
-import { MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, VCPUS_MAX } from "../machine/index.js";
+import {
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, VCPUS_MAX,
+} from "../machine/index.js";
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
 import { UsageError } from "./errors.js";
@@ -15,6 +17,7 @@ export interface RunArguments extends MemoryArguments {
   readonly append?: string;
   readonly memoryBytes: number;
   readonly vcpus: number;
+  readonly personality: (typeof PERSONALITIES)[number];
   readonly exec?: string;
   readonly timeoutMs?: number;
   /** Path on which commands are taken. */
@@ -32,6 +35,7 @@ interface RawOptions extends RawMemoryOptions {
   append?: string;
   memory: string;
   vcpus: string;
+  personality: string;
   exec?: string;
   timeout?: string;
   control?: string;
@@ -97,6 +101,7 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("--append <string>", "words for the kernel's command line, behind ours")
     .option("-m, --memory <size>", "guest memory with K, M or G, 64M to 3G", `${MEMORY_BYTES_DEFAULT / MIB}M`)
     .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
+    .option("--personality <name>", `hypervisor that the guest sees: ${PERSONALITIES.join(" or ")}`, PERSONALITY_DEFAULT)
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
@@ -136,7 +141,8 @@ function readOptions(options: RawOptions): RunArguments {
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   const memoryBytes = parseMemory(options.memory);
   return {
-    memoryBytes, ...readMemoryOptions(options, memoryBytes), vcpus: parseVcpus(options.vcpus), json, verbose,
+    memoryBytes, ...readMemoryOptions(options, memoryBytes), vcpus: parseVcpus(options.vcpus),
+    personality: parsePersonality(options.personality), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
@@ -155,9 +161,25 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
-/** Number of vCPUs. Throws UsageError unless it is one that a guest can have. */
-export function parseVcpus(text: string): number {
-  return parseWhole("--vcpus", text, 1, VCPUS_MAX);
+/** Hosts whose processors keep the guest's order of loads and stores. */
+const ORDERED_ARCHITECTURES = ["x64", "ia32"];
+
+/**
+ * Number of vCPUs. Throws UsageError unless it is one that a guest can have on a host of this architecture (process.arch): two vCPUs
+ * see each other's stores in an order that x86 promises, and our plain stores have only the host's (docs/locking.md, part 5).
+ */
+export function parseVcpus(text: string, architecture: string = process.arch): number {
+  const count = parseWhole("--vcpus", text, 1, VCPUS_MAX);
+  if (count > 1 && !ORDERED_ARCHITECTURES.includes(architecture)) {
+    throw new UsageError(`--vcpus: a guest has one vCPU on ${architecture} hosts, whose memory order is weaker than the x86 guest's`);
+  }
+  return count;
+}
+
+function parsePersonality(text: string): RunArguments["personality"] {
+  const name = PERSONALITIES.find((one) => one === text);
+  if (name === undefined) throw new UsageError(`--personality: "${text}" is neither ${PERSONALITIES.join(" nor ")}`);
+  return name;
 }
 
 function parseTimeout(text: string): number {

@@ -283,6 +283,31 @@ test("code that the hypervisor replaces is seen, in traces that are linked to ea
   assert.equal(state.gpr(RAX), 0x55n);
 });
 
+test("a flush of frames drops what leads to data and keeps what leads to code", () => {
+  const program = listing(0x1_0000, "8b 04 25 00 20 01 00  mov eax, [0x12000]\n  f4  hlt");
+  const run = (): bigint => {
+    state.rip = BigInt(program.origin);
+    assert.equal(machine.run().exit, "hlt");
+    return state.gpr(RAX);
+  };
+  const lookups = (): bigint => state.readU64(VCPU.counterTraceLookups);
+  start("kernel64", program);
+  machine.setU32(0x1_2000, 1);
+  machine.setU32(0x1_3000, 2);
+  assert.equal(run(), 1n);
+  machine.setHostFrame(0x12, 0x13);
+  // The twin without the flush: the TLB still has the old frame.
+  assert.equal(run(), 1n);
+  const before = lookups();
+  machine.core.flushFrames();
+  assert.equal(run(), 2n);
+  assert.equal(lookups(), before);
+  machine.core.flushTlb();
+  run();
+  assert.ok(lookups() > before);
+  machine.setHostPage(0x12, true);
+});
+
 // ---------------------------------------------------------------------------------------------------- ports
 
 /** Collects the bytes of OUTS exits. */

@@ -19,6 +19,8 @@ export interface Core {
   translate(gva: bigint, access: number): number;
   /** Forgets every cached translation of guest-virtual addresses. */
   flushTlb(): void;
+  /** Forgets which frames guest pages have: what the host changed, not the guest. */
+  flushFrames(): void;
   /** Forgets the decoded instructions of one guest page. */
   invalidateCode(gfn: number): void;
   /** Forgets all decoded instructions. */
@@ -31,6 +33,7 @@ interface CoreExports {
   run(budget: number): number;
   translate(gva: bigint, access: number): bigint;
   flushTlb(): void;
+  flushFrames(): void;
   invalidateCode(gfn: number): void;
   flushCode(): void;
 }
@@ -58,6 +61,7 @@ export function createCore({ module, memory, vcpuIndex, timestamp }: CoreOptions
     run: exports.run,
     translate: (gva, access) => Number(exports.translate(BigInt.asIntN(64, gva), access)),
     flushTlb: exports.flushTlb,
+    flushFrames: exports.flushFrames,
     invalidateCode: exports.invalidateCode,
     flushCode: exports.flushCode,
   };

@@ -3,7 +3,7 @@
  * only by the vCPU's own thread, or by any thread before it starts; the request word and the guest mode by every thread.
  */
 import {
-  MODE_16, MODE_32, PAGE_SHIFT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
+  MODE_16, MODE_32, PAGE_SHIFT, PENDING_FROM_APIC, PENDING_INTERRUPT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
   SEGMENT_TR, VCPU, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE,
 } from "../abi/layout.js";
 
@@ -200,14 +200,23 @@ export class VcpuState {
     this.writeU32(VCPU.exceptionHasErrorCode, errorCode === undefined ? 0 : 1);
   }
 
-  /** The external interrupt that waits for IF: its vector, or undefined to take it back. */
-  setPendingInterrupt(vector: number | undefined): void {
-    this.#u32[VCPU.pendingInterrupt >> 2] = vector === undefined ? 0 : 0x100 | vector;
+  /** The external interrupt that waits for IF: its vector, or undefined to take it back. One of the local APIC is moved to its ISR when it is taken. */
+  setPendingInterrupt(vector: number | undefined, isFromApic = false): void {
+    this.#u32[VCPU.pendingInterrupt >> 2] = vector === undefined ? 0 : PENDING_INTERRUPT | (isFromApic ? PENDING_FROM_APIC : 0) | vector;
   }
 
   /** False once the core has delivered what setPendingInterrupt offered. */
   get hasPendingInterrupt(): boolean {
     return this.#u32[VCPU.pendingInterrupt >> 2] !== 0;
+  }
+
+  /** Address of the frame of the APIC access page, 0 = none: VCPU.apicAccessFrame. vCPU thread, outside guest mode. */
+  get apicAccessFrame(): number {
+    return this.#u32[VCPU.apicAccessFrame >> 2]!;
+  }
+
+  set apicAccessFrame(address: number) {
+    this.#u32[VCPU.apicAccessFrame >> 2] = address;
   }
 
   /** Answers a read from a guest-physical address without memory; the instruction is then run again. */
@@ -226,6 +235,11 @@ export class VcpuState {
     this.#u64[VCPU.mmioAddress >> 3] = gpa;
     if (state === 1) this.#u64[VCPU.mmioValue >> 3] = value;
     this.#u32[VCPU.mmioState >> 2] = kept | state;
+  }
+
+  /** vCPU thread: sets bits of its own request word, to be looked at before the next entry. */
+  repeatRequest(bits: number): void {
+    Atomics.or(this.#i32, VCPU.request >> 2, bits);
   }
 
   /** Sets bits of the request word and wakes the vCPU. Any thread. Pairs with takeRequests and waitForRequest. */

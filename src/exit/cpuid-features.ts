@@ -18,13 +18,12 @@ export interface CpuFeature {
 const BASIC = 1;
 const STRUCTURED = 7;
 const EXTENDED = 0x8000_0001;
-const POWER = 0x8000_0007;
 
 function feature(name: string, leaf: number, register: CpuidRegister, bit: number): CpuFeature {
   return { name, leaf, register, bit };
 }
 
-/** Every feature bit that CPUID reports, all leaves with sub-leaf 0. */
+/** Every feature bit that CPUID reports under every personality, all leaves with sub-leaf 0. */
 export const CPU_FEATURES: readonly CpuFeature[] = [
   feature("fpu", BASIC, "edx", 0),
   feature("pse", BASIC, "edx", 3),
@@ -62,14 +61,13 @@ export const CPU_FEATURES: readonly CpuFeature[] = [
   feature("rdtscp", EXTENDED, "edx", 27),
   feature("lm", EXTENDED, "edx", 29),
   feature("lahf_lm", EXTENDED, "ecx", 0),
-  feature("constant_tsc", POWER, "edx", 8),
 ];
 
 /** Bits of leaf 1 EDX that AMD processors repeat in leaf 0x80000001 EDX. */
 export const AMD_REPEATED_BITS = 0x0183_f3ff;
 
-/** The feature bits of one register of one leaf, as an unsigned 32-bit number. */
-export function featureBits(leaf: number, register: CpuidRegister): number {
-  return CPU_FEATURES.filter((one) => one.leaf === leaf && one.register === register)
+/** The feature bits of one register of one leaf, as an unsigned 32-bit number; `more` are features besides CPU_FEATURES. */
+export function featureBits(leaf: number, register: CpuidRegister, more: readonly CpuFeature[] = []): number {
+  return [...CPU_FEATURES, ...more].filter((one) => one.leaf === leaf && one.register === register)
     .reduce((bits, one) => (bits | (1 << one.bit)) >>> 0, 0);
 }

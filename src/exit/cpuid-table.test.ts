@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CPU_FEATURES } from "./cpuid-features.js";
 import { cpuid, CPUID_TABLE } from "./cpuid-table.js";
+import { XEN_PERSONALITY } from "./xen-personality.js";
 
-const caller = { vcpuIndex: 2, vcpuCount: 4 };
+const caller = { vcpuIndex: 2, vcpuCount: 4, personality: XEN_PERSONALITY };
 
 function text(...words: number[]): string {
   return words.map((word) => String.fromCharCode(word & 0xff, (word >> 8) & 0xff, (word >> 16) & 0xff, word >>> 24)).join("");

@@ -1,12 +1,9 @@
 /**
  * What CPUID answers: a family 6 AMD processor (the guest then uses VMMCALL, and touches few model-specific registers) and
- * Xen's leaves. Leaves that are not listed answer zeros, as on AMD processors.
+ * the leaves of the personality. Leaves that are not listed answer zeros, as on AMD processors.
  */
-import {
-  XEN_CPUID_FIRST_LEAF, XEN_CPUID_LAST_LEAF, XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX,
-  XEN_HVM_CPUID_DOMID_PRESENT, XEN_HVM_CPUID_VCPU_ID_PRESENT,
-} from "../abi/xen/index.js";
 import { AMD_REPEATED_BITS, featureBits } from "./cpuid-features.js";
+import type { Personality } from "./personality.js";
 
 /** EAX, EBX, ECX, EDX, each an unsigned 32-bit number. */
 export type CpuidAnswer = readonly [eax: number, ebx: number, ecx: number, edx: number];
@@ -15,6 +12,7 @@ export type CpuidAnswer = readonly [eax: number, ebx: number, ecx: number, edx: 
 export interface CpuidCaller {
   readonly vcpuIndex: number;
   readonly vcpuCount: number;
+  readonly personality: Personality;
 }
 
 /** One leaf of the table. */
@@ -36,31 +34,16 @@ const VENDOR = [0x6874_7541, 0x444d_4163, 0x6974_6e65] as const;
 const SIGNATURE = 0x663;
 const CACHE_LINE_QUADWORDS = 8;
 const BRAND = "Unpinned virtual x86-64 processor";
-/** Xen 4.17; the guest looks for at least 4. */
-const XEN_VERSION = (4 << 16) | 17;
-const HYPERCALL_PAGE_MSR = 0x4000_0000;
-const TSC_KHZ = 1_000_000;
-/** domid of the guest as it sees itself; any non-zero number will do. */
-const DOMAIN_ID = 1;
+/** Frequency of the TSC, in kHz. */
+export const TSC_KHZ = 1_000_000;
 
-/** Every leaf that answers anything but zeros. */
+/** Every leaf that answers anything but zeros, apart from the personality's. */
 export const CPUID_TABLE: readonly CpuidLeaf[] = [
   { leaf: 0, says: "last basic leaf, vendor", answer: () => [LAST_BASIC_LEAF, VENDOR[0], VENDOR[1], VENDOR[2]] },
   { leaf: 1, says: "signature, APIC id, features", answer: answerFeatures },
   {
     leaf: 7, subleaf: 0, says: "structured features",
     answer: () => [0, featureBits(7, "ebx"), featureBits(7, "ecx"), featureBits(7, "edx")],
-  },
-  {
-    leaf: XEN_CPUID_FIRST_LEAF, says: "last Xen leaf, XenVMMXenVMM",
-    answer: () => [XEN_CPUID_LAST_LEAF, XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX],
-  },
-  { leaf: XEN_CPUID_FIRST_LEAF + 1, says: "Xen version", answer: () => [XEN_VERSION, 0, 0, 0] },
-  { leaf: XEN_CPUID_FIRST_LEAF + 2, says: "hypercall pages and their MSR", answer: () => [1, HYPERCALL_PAGE_MSR, 0, 0] },
-  { leaf: XEN_CPUID_FIRST_LEAF + 3, subleaf: 0, says: "TSC mode and frequency", answer: () => [0, 0, TSC_KHZ, 0] },
-  {
-    leaf: XEN_CPUID_FIRST_LEAF + 4, subleaf: 0, says: "vCPU id, domain id",
-    answer: (caller) => [XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT, caller.vcpuIndex, DOMAIN_ID, 0],
   },
   {
     leaf: FIRST_EXTENDED_LEAF, says: "last extended leaf, vendor",
@@ -73,19 +56,25 @@ export const CPUID_TABLE: readonly CpuidLeaf[] = [
   // C libraries size their copy loops by these: 64 KiB two-way first level caches, 512 KiB 16-way second level.
   { leaf: FIRST_EXTENDED_LEAF + 5, says: "first level caches", answer: () => [0, 0, 0x4002_0140, 0x4002_0140] },
   { leaf: FIRST_EXTENDED_LEAF + 6, says: "second level cache", answer: () => [0, 0, 0x0200_8140, 0] },
-  { leaf: FIRST_EXTENDED_LEAF + 7, says: "invariant TSC", answer: () => [0, 0, 0, featureBits(0x8000_0007, "edx")] },
+  { leaf: FIRST_EXTENDED_LEAF + 7, says: "power management features", answer: answerPowerFeatures },
   { leaf: FIRST_EXTENDED_LEAF + 8, says: "40 physical, 48 linear address bits", answer: () => [0x3028, 0, 0, 0] },
 ];
 
 /** What CPUID with EAX = `leaf` and ECX = `subleaf` answers on the vCPU `caller`. */
 export function cpuid(leaf: number, subleaf: number, caller: CpuidCaller): CpuidAnswer {
-  const entry = CPUID_TABLE.find((one) => one.leaf === leaf && (one.subleaf ?? subleaf) === subleaf);
+  const isAsked = (one: CpuidLeaf): boolean => one.leaf === leaf && (one.subleaf ?? subleaf) === subleaf;
+  const entry = CPUID_TABLE.find(isAsked) ?? caller.personality.leaves.find(isAsked);
   return entry === undefined ? ZEROS : entry.answer(caller);
 }
 
 function answerFeatures(caller: CpuidCaller): CpuidAnswer {
   const ebx = ((caller.vcpuIndex << 24) | (CACHE_LINE_QUADWORDS << 8)) >>> 0;
-  return [SIGNATURE, ebx, featureBits(1, "ecx"), featureBits(1, "edx")];
+  const { features } = caller.personality;
+  return [SIGNATURE, ebx, featureBits(1, "ecx", features), featureBits(1, "edx", features)];
+}
+
+function answerPowerFeatures({ personality }: CpuidCaller): CpuidAnswer {
+  return [0, 0, 0, featureBits(0x8000_0007, "edx", personality.features)];
 }
 
 function answerExtendedFeatures(): CpuidAnswer {

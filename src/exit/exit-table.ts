@@ -1,12 +1,12 @@
 /** One table: exit reason -> handler. */
 import {
-  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
+  EXIT_APIC_ACCESS, EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
   EXIT_TRIPLE_FAULT, EXIT_UNSUPPORTED, EXIT_WRMSR,
 } from "../abi/layout.js";
 import { reportGuest } from "./guest-report.js";
 import { handleHalt } from "./halt.js";
 import { handleCpuid, handleHypercall, handleRdmsr, handleRdrand, handleWrmsr } from "./instruction-exits.js";
-import { handleNestedPageFault } from "./mmio.js";
+import { handleApicAccess, handleNestedPageFault } from "./mmio.js";
 import { handlePortAccess } from "./port-io.js";
 import type { ExitHandler } from "./vcpu-context.js";
 
@@ -27,4 +27,5 @@ export const EXIT_TABLE: Readonly<Record<number, ExitHandler>> = {
   [EXIT_TRIPLE_FAULT]: (vcpu) => ({ kind: "triple-fault", report: reportGuest(vcpu) }),
   [EXIT_UNSUPPORTED]: (vcpu) => ({ kind: "unsupported-instruction", report: reportGuest(vcpu) }),
   [EXIT_RDRAND]: handleRdrand,
+  [EXIT_APIC_ACCESS]: handleApicAccess,
 };

@@ -13,7 +13,7 @@
 import { REQUEST_EVENT, REQUEST_STARTUP, REQUESTS_GATE, REQUESTS_QUIET, STARTUP_HALTED } from "../abi/layout.js";
 import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
 import { hasInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
-import { standAtGate } from "./requests/gate.js";
+import { standWhilePaused } from "./pause.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** Requests of other threads that a sleep passes over. A start-up IPI does nothing to a vCPU that has started. */
@@ -48,7 +48,7 @@ export function sleepUntil(vcpu: VcpuContext, isReady: () => boolean, deadlineNs
 /** One look around, then one sleep if there is nothing. */
 function isSleepOver(vcpu: VcpuContext, isReady: () => boolean, deadlineNs: number): boolean {
   const { state, machine } = vcpu;
-  standAtGate(state, () => machine.paused());
+  standWhilePaused(vcpu);
   state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP);
   const requests = state.requests;
   pollTimers(vcpu);

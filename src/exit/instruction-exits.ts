@@ -1,22 +1,21 @@
 /** Exits by which the core hands one instruction to the run loop: CPUID, RDMSR, WRMSR, RDRAND, VMMCALL. */
-import { RAX, RCX, RDI, RDX, RBX, RSI } from "../cpu/index.js";
+import { REQUEST_APIC_RELOAD } from "../abi/layout.js";
+import { RAX, RCX, RDX, RBX } from "../cpu/index.js";
 import { cpuid } from "./cpuid-table.js";
 import { randomNumber } from "./entropy.js";
 import { findMsr } from "./msr-table.js";
-import { obeySchedulingRequest } from "./scheduling.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
+const MSR_APIC_BASE = 0x1b;
 const VECTOR_GP = 13;
-const VECTOR_UD = 6;
-const EPERM_NEGATIVE = -1n;
+/** #UD, the exception of an instruction that is not there. */
+export const VECTOR_UD = 6;
 const FLAG_CF = 1n;
 const HIGH_WORD = 32n;
-/** Registers of a hypercall's arguments in order: RDI RSI RDX R10 R8 R9. */
-const ARGUMENT_REGISTERS = [RDI, RSI, RDX, 10, 8, 9];
 
 /** Handles EXIT_CPUID. */
-export function handleCpuid({ state, index, vcpuCount }: VcpuContext): undefined {
-  const [eax, ebx, ecx, edx] = cpuid(state.gpr32(RAX), state.gpr32(RCX), { vcpuIndex: index, vcpuCount });
+export function handleCpuid({ state, index, vcpuCount, personality }: VcpuContext): undefined {
+  const [eax, ebx, ecx, edx] = cpuid(state.gpr32(RAX), state.gpr32(RCX), { vcpuIndex: index, vcpuCount, personality });
   state.setGpr32(RAX, eax);
   state.setGpr32(RBX, ebx);
   state.setGpr32(RCX, ecx);
@@ -28,7 +27,7 @@ export function handleCpuid({ state, index, vcpuCount }: VcpuContext): undefined
 export function handleRdmsr(vcpu: VcpuContext): undefined {
   const { state, counters } = vcpu;
   const msr = state.gpr32(RCX);
-  const value = state.cpl === 0 ? findMsr(msr)?.read(vcpu, msr) : undefined;
+  const value = state.cpl === 0 ? findMsr(vcpu.personality, msr)?.read(vcpu, msr) : undefined;
   if (value === undefined) {
     counters.add("refusedMsrs");
     state.injectException(VECTOR_GP, 0);
@@ -44,12 +43,14 @@ export function handleWrmsr(vcpu: VcpuContext): undefined {
   const { state, counters } = vcpu;
   const msr = state.gpr32(RCX);
   const value = (BigInt(state.gpr32(RDX)) << HIGH_WORD) | BigInt(state.gpr32(RAX));
-  const isTaken = state.cpl === 0 && findMsr(msr)?.write(vcpu, value, msr) === true;
+  const isTaken = state.cpl === 0 && findMsr(vcpu.personality, msr)?.write(vcpu, value, msr) === true;
   if (!isTaken) {
     counters.add("refusedMsrs");
     state.injectException(VECTOR_GP, 0);
     return;
   }
+  // The register page may be elsewhere now, or nowhere.
+  if (msr === MSR_APIC_BASE) state.repeatRequest(REQUEST_APIC_RELOAD);
   state.skipInstruction();
 }
 
@@ -66,18 +67,5 @@ export function handleRdrand({ state }: VcpuContext): undefined {
 
 /** Handles EXIT_HYPERCALL (VMCALL and VMMCALL). */
 export function handleHypercall(vcpu: VcpuContext): VcpuOutcome | undefined {
-  const { state, hypercalls, index, linear } = vcpu;
-  if (state.mode !== 2) {
-    state.injectException(VECTOR_UD);
-    return undefined;
-  }
-  state.skipInstruction();
-  if (state.cpl !== 0) {
-    state.setGpr(RAX, BigInt.asUintN(64, EPERM_NEGATIVE));
-    return undefined;
-  }
-  const args = ARGUMENT_REGISTERS.map((register) => state.gpr(register));
-  const result = hypercalls.hypercall(index, state.gpr32(RAX), args, linear);
-  state.setGpr(RAX, BigInt.asUintN(64, result));
-  return obeySchedulingRequest(vcpu, hypercalls.takeSchedulingRequest(index));
+  return vcpu.personality.hypercall(vcpu);
 }

@@ -1,29 +1,22 @@
 /**
  * What interrupts a vCPU: Xen's event upcall first, then its local APIC. The core delivers the one that was offered as soon
- * as the guest takes interrupts, and clears the word.
+ * as the guest takes interrupts, clears the word, and moves a vector of the local APIC from requested to in service.
  */
 import type { VcpuContext } from "./vcpu-context.js";
 
-/** The offers of one vCPU. */
-export class InterruptOffers {
-  #apicVector = -1;
-
-  /**
-   * Before guest mode. The upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest
-   * cleared it without an interrupt.
-   */
-  offer({ hypercalls, apic, state, index }: VcpuContext): void {
-    const upcallVector = hypercalls.callbackVector();
-    const isUpcall = upcallVector !== 0 && hypercalls.upcallPending(index);
-    this.#apicVector = isUpcall ? -1 : apic.pendingVector();
-    if (isUpcall) state.setPendingInterrupt(upcallVector);
-    else state.setPendingInterrupt(this.#apicVector >= 0 ? this.#apicVector : undefined);
+/**
+ * Before guest mode. The upcall is a level: offered while vcpu_info.upcall_pending is set, taken back when the guest
+ * cleared it without an interrupt. Returns the vector of the local APIC that is offered, -1 = none of it.
+ */
+export function offerInterrupt({ hypercalls, apic, state, index }: VcpuContext): number {
+  const upcallVector = hypercalls.callbackVector();
+  if (upcallVector !== 0 && hypercalls.upcallPending(index)) {
+    state.setPendingInterrupt(upcallVector);
+    return -1;
   }
-
-  /** Behind guest mode, and before the exit is handled, which may be the interrupt's EOI. */
-  collect({ apic, state }: VcpuContext): void {
-    if (this.#apicVector >= 0 && !state.hasPendingInterrupt) apic.accept(this.#apicVector);
-  }
+  const vector = apic.pendingVector();
+  state.setPendingInterrupt(vector >= 0 ? vector : undefined, true);
+  return vector;
 }
 
 /** True when something waits to interrupt the vCPU. */

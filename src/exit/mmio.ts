@@ -1,5 +1,6 @@
 /** Nested page faults: a page gets its frame, or the access goes to a device's registers. */
 import { gfnOf } from "../abi/address.js";
+import { IO_APIC_GPA, IO_APIC_SIZE } from "../device/index.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 const LOCAL_APIC_SIZE = 0x1000;
@@ -14,16 +15,33 @@ export function handleNestedPageFault(vcpu: VcpuContext): VcpuOutcome | undefine
   return undefined;
 }
 
+/** Handles EXIT_APIC_ACCESS: the register, or nothing where the vCPU's local APIC is elsewhere or off. */
+export function handleApicAccess(vcpu: VcpuContext): undefined {
+  handleDeviceAccess(vcpu);
+}
+
 function handleDeviceAccess(vcpu: VcpuContext): void {
-  const { state, apic, counters } = vcpu;
+  const { state, counters } = vcpu;
   const gpa = state.exitAddress;
-  const offset = gpa - (apic.mmioBase() ?? Infinity);
-  const isApic = offset >= 0 && offset < LOCAL_APIC_SIZE;
-  if (!isApic) counters.add("unclaimedMmio");
+  const registers = findRegisters(vcpu, gpa);
+  if (registers === undefined) counters.add("unclaimedMmio");
   if (state.exitWrite && !state.exitReadsFirst) {
-    if (isApic) apic.writeMmio(offset, Number(state.exitData & 0xffff_ffffn));
+    registers?.device.writeMmio(registers.offset, Number(state.exitData & 0xffff_ffffn));
     state.acceptMmioWrite(BigInt(gpa));
     return;
   }
-  state.answerMmioRead(BigInt(gpa), isApic ? BigInt(apic.readMmio(offset) >>> 0) : ALL_ONES);
+  state.answerMmioRead(BigInt(gpa), registers === undefined ? ALL_ONES : BigInt(registers.device.readMmio(registers.offset) >>> 0));
+}
+
+/** A device's registers by their place in the guest. */
+interface RegisterPlace {
+  readonly device: { readMmio(offset: number): number; writeMmio(offset: number, value: number): void };
+  readonly offset: number;
+}
+
+function findRegisters({ apic, kvm }: VcpuContext, gpa: number): RegisterPlace | undefined {
+  const offset = gpa - (apic.mmioBase() ?? Infinity);
+  if (offset >= 0 && offset < LOCAL_APIC_SIZE) return { device: apic, offset };
+  const isIoApic = kvm !== undefined && gpa >= IO_APIC_GPA && gpa < IO_APIC_GPA + IO_APIC_SIZE;
+  return isIoApic ? { device: kvm.ioApic, offset: gpa - IO_APIC_GPA } : undefined;
 }

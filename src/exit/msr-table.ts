@@ -1,11 +1,10 @@
 /**
- * Model-specific registers, one line each. Those that are not listed raise #GP, as under Xen, which the kernel's safe
+ * Model-specific registers, one line each. Those that are listed neither here nor by the personality raise #GP, which the kernel's safe
  * accessors take as "not there". Intel SDM vol 4, AMD APM vol 2 appendix A.
  */
-import { gpaOf } from "../abi/address.js";
 import { SEGMENT_FS, SEGMENT_GS, VCPU } from "../abi/layout.js";
+import type { Personality } from "./personality.js";
 import type { VcpuContext } from "./vcpu-context.js";
-import { hypercallPage } from "./hypercall-page.js";
 
 /** One register, or a range of them that one part of the machine answers for. */
 export interface MsrEntry {
@@ -57,7 +56,8 @@ function segmentBase(first: number, name: string, slot: number): MsrEntry {
   };
 }
 
-function apicRegisters(first: number, last: number, name: string): MsrEntry {
+/** Registers that the local APIC answers for. */
+export function apicRegisters(first: number, last: number, name: string): MsrEntry {
   return {
     first, last, name,
     read: ({ apic }, msr) => apic.readMsr(msr),
@@ -73,7 +73,7 @@ function constant(first: number, name: string, value: bigint): MsrEntry {
 const always = (): boolean => true;
 const isU32 = (value: bigint): boolean => value <= U32_MASK;
 
-/** Every model-specific register of the processor. */
+/** Every model-specific register of the processor, apart from the personality's. */
 export const MSR_TABLE: readonly MsrEntry[] = [
   { first: 0x10, name: "TSC", read: ({ machine }) => BigInt(Math.floor(machine.nowNs())), write: always },
   apicRegisters(0x1b, 0x1b, "APIC_BASE"),
@@ -82,7 +82,6 @@ export const MSR_TABLE: readonly MsrEntry[] = [
   stateField(0x175, "SYSENTER_ESP", VCPU.sysenterEsp, isCanonical),
   stateField(0x176, "SYSENTER_EIP", VCPU.sysenterEip, isCanonical),
   apicRegisters(0x800, 0x8ff, "x2APIC registers"),
-  { first: 0x4000_0000, name: "Xen hypercall page", read: () => 0n, write: writeHypercallPage },
   { first: 0xc000_0080, name: "EFER", read: ({ state }) => state.readU64(VCPU.efer), write: writeEfer },
   stateField(0xc000_0081, "STAR", VCPU.star, always),
   stateField(0xc000_0082, "LSTAR", VCPU.lstar, isCanonical),
@@ -96,9 +95,10 @@ export const MSR_TABLE: readonly MsrEntry[] = [
   constant(0xc001_1029, "DE_CFG", 2n),
 ];
 
-/** The table's entry for register `msr`. */
-export function findMsr(msr: number): MsrEntry | undefined {
-  return MSR_TABLE.find((entry) => msr >= entry.first && msr <= (entry.last ?? entry.first));
+/** The entry for register `msr`. */
+export function findMsr(personality: Personality, msr: number): MsrEntry | undefined {
+  const isAsked = (entry: MsrEntry): boolean => msr >= entry.first && msr <= (entry.last ?? entry.first);
+  return MSR_TABLE.find(isAsked) ?? personality.msrs.find(isAsked);
 }
 
 function writeEfer({ state, core }: VcpuContext, value: bigint): boolean {
@@ -108,9 +108,4 @@ function writeEfer({ state, core }: VcpuContext, value: bigint): boolean {
   state.writeU64(VCPU.efer, (value & EFER_WRITABLE) | (old & EFER_LMA));
   if (((value ^ old) & EFER_NXE) !== 0n) core.flushTlb();
   return true;
-}
-
-function writeHypercallPage({ memory }: VcpuContext, value: bigint): boolean {
-  if ((value & 0xfffn) !== 0n) return false;
-  return memory.write(gpaOf(Number(value)), hypercallPage());
 }

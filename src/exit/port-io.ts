@@ -1,9 +1,10 @@
 /**
  * Port input and output. With hardware-reduced ACPI tables the kernel only probes: reads answer all ones and writes are
- * dropped, but for the ports in this table.
+ * dropped, but for the ports in this table and those of the personality.
  */
 import { VCPU } from "../abi/layout.js";
 import { RAX } from "../cpu/index.js";
+import type { Personality } from "./personality.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** One port that does something. */
@@ -11,13 +12,13 @@ export interface PortEntry {
   readonly port: number;
   readonly says: string;
   /** Value for an access of one byte; undefined = all ones. */
-  readonly read?: () => number;
+  readonly read?: (vcpu: VcpuContext) => number;
   readonly write?: (vcpu: VcpuContext, value: number) => VcpuOutcome | undefined;
 }
 
 const KEYBOARD_COMMAND_RESET = 0xfe;
 
-/** Every port whose answer is not "all ones" or whose writes are looked at. */
+/** Every port whose answer is not "all ones" or whose writes are looked at, apart from the personality's. */
 export const PORT_TABLE: readonly PortEntry[] = [
   // All ones here make the kernel's PIT calibration spin through 50 000 iterations; a first zero ends it at once.
   { port: 0x42, says: "PIT channel 2: reads 0", read: () => 0 },
@@ -25,16 +26,20 @@ export const PORT_TABLE: readonly PortEntry[] = [
     port: 0x64, says: "keyboard controller: 0xFE resets the machine",
     write: (_vcpu, value) => (value === KEYBOARD_COMMAND_RESET ? { kind: "reboot" } : undefined),
   },
-  {
-    port: 0xe9, says: "debug console of Xen guests", read: () => 0xe9,
-    write: (vcpu, value) => {
-      vcpu.machine.debugByte(value);
-      return undefined;
-    },
-  },
 ];
 
 const PORTS = new Map(PORT_TABLE.map((entry) => [entry.port, entry]));
+/** The ports of each personality that a guest has used, by number. */
+const personalityPorts = new WeakMap<Personality, ReadonlyMap<number, PortEntry>>();
+
+function findPort(personality: Personality, port: number): PortEntry | undefined {
+  let ports = personalityPorts.get(personality);
+  if (ports === undefined) {
+    ports = new Map(personality.ports.map((entry) => [entry.port, entry]));
+    personalityPorts.set(personality, ports);
+  }
+  return PORTS.get(port) ?? ports.get(port);
+}
 
 /** Answers an IN, or takes an OUT (EXIT_IO). */
 export function handlePortAccess(vcpu: VcpuContext): VcpuOutcome | undefined {
@@ -72,15 +77,15 @@ export interface PortAccess {
 }
 
 /** What a read answers, in its low `sizeBytes` bytes. */
-export function readPort({ counters }: VcpuContext, { port, sizeBytes }: PortAccess): number {
-  const entry = PORTS.get(port);
-  if (entry === undefined) counters.add("unclaimedPorts");
-  return (sizeBytes === 1 ? entry?.read?.() : undefined) ?? 0xffff_ffff;
+export function readPort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess): number {
+  const entry = findPort(vcpu.personality, port);
+  if (entry === undefined) vcpu.counters.add("unclaimedPorts");
+  return (sizeBytes === 1 ? entry?.read?.(vcpu) : undefined) ?? 0xffff_ffff;
 }
 
 /** Takes a write; the outcome is that of a port that ends the run. */
 export function writePort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess, value: number): VcpuOutcome | undefined {
-  const entry = PORTS.get(port);
+  const entry = findPort(vcpu.personality, port);
   if (entry === undefined) vcpu.counters.add("unclaimedPorts");
   return entry?.write?.(vcpu, sizeBytes === 1 ? value & 0xff : value);
 }

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, REQUEST_EVENT, REQUEST_STOP, VCPU,
+  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, EXIT_WRMSR, REQUEST_APIC_RELOAD, REQUEST_EVENT, REQUEST_STOP, VCPU,
 } from "../abi/layout.js";
-import { RAX } from "../cpu/index.js";
+import { RAX, RCX } from "../cpu/index.js";
 import { EXIT_TABLE } from "./exit-table.js";
 import { runVcpu } from "./run-loop.js";
 import { createLinearMemory } from "./linear-memory.js";
 import { guestModeEpoch } from "./requests/guest-mode.js";
-import { createTestVcpu } from "./test-vcpu.js";
-import type { TestVcpu } from "./test-vcpu.js";
+import { createTestVcpu, type TestVcpu } from "./test-vcpu.js";
 
 const FLAG_IF = 0x200n;
 
@@ -91,7 +90,7 @@ test("a stop request ends the loop before guest mode, and an event request alone
   const vcpu = createTestVcpu({ core: exitsOf(EXIT_TRIPLE_FAULT) });
   vcpu.state.postRequest(REQUEST_STOP | REQUEST_EVENT);
   assert.deepEqual(runVcpu(vcpu), { kind: "stopped" });
-  assert.equal(vcpu.state.requests, REQUEST_STOP);
+  assert.equal(vcpu.state.requests, REQUEST_STOP | REQUEST_APIC_RELOAD);
   const other = createTestVcpu({ core: exitsOf(EXIT_TRIPLE_FAULT) });
   other.state.postRequest(REQUEST_EVENT);
   assert.equal(runVcpu(other).kind, "triple-fault");
@@ -178,29 +177,53 @@ test("RDRAND fills the register of its size and sets only CF", () => {
   }
 });
 
-test("a vector of the local APIC is accepted when the core has taken it, before the exit is handled", () => {
-  const log: string[] = [];
-  let requested = 0xf6;
+test("a vector of the local APIC is offered as one, after the event upcall", () => {
+  const offered: number[] = [];
+  let isUpcall = true;
   const vcpu = createTestVcpu({
-    apic: {
-      pendingVector: () => requested,
-      accept: (vector) => {
-        requested = -1;
-        log.push(`accept ${vector}`);
-      },
-    },
-    machine: { faultIn: () => (log.push("exit"), "mapped") },
+    hypercalls: { callbackVector: () => 0xf3, upcallPending: () => isUpcall },
+    apic: { pendingVector: () => 0xf6 },
     core: {
       run: () => {
-        log.push(`run ${vcpu.state.readU32(VCPU.pendingInterrupt)}`);
-        if (log.length === 1) return EXIT_NPT;
-        vcpu.state.setPendingInterrupt(undefined);
-        return log.length < 5 ? EXIT_NPT : EXIT_TRIPLE_FAULT;
+        offered.push(vcpu.state.readU32(VCPU.pendingInterrupt));
+        isUpcall = false;
+        return offered.length < 2 ? EXIT_BUDGET : EXIT_TRIPLE_FAULT;
       },
     },
   });
   runVcpu(vcpu);
-  assert.deepEqual(log, ["run 502", "exit", "run 502", "accept 246", "exit", "run 0"]);
+  assert.deepEqual(offered, [0x1f3, 0x3f6]);
+});
+
+test("the frame of the APIC access page is looked up before the first entry, and again until nothing changes it", () => {
+  const answers = ["changing", "changing", 0x1000_5000] as const;
+  let asked = 0;
+  const frames: number[] = [];
+  const vcpu = createTestVcpu({
+    machine: { findApicFrame: () => answers[asked++]! },
+    core: { run: () => (frames.push(vcpu.state.apicAccessFrame), EXIT_TRIPLE_FAULT) },
+  });
+  assert.equal(runVcpu(vcpu).kind, "triple-fault");
+  assert.deepEqual([asked, frames], [3, [0x1000_5000]]);
+});
+
+test("a local APIC that was moved, or is off, has no access page, and gets it back", () => {
+  let base: number | undefined = 0xfee0_0000;
+  const frames: number[] = [];
+  const vcpu: TestVcpu = createTestVcpu({
+    machine: { findApicFrame: () => 0x1000_5000 },
+    apic: { mmioBase: () => base, writeMsr: (_msr, value) => (base = Number(value), true) },
+    core: {
+      run: () => {
+        frames.push(vcpu.state.apicAccessFrame);
+        vcpu.state.setGpr(RCX, 0x1bn);
+        vcpu.state.setGpr(RAX, frames.length === 1 ? 0xfed0_0000n : 0xfee0_0000n);
+        return frames.length < 3 ? EXIT_WRMSR : EXIT_TRIPLE_FAULT;
+      },
+    },
+  });
+  runVcpu(vcpu);
+  assert.deepEqual(frames, [0x1000_5000, 0, 0x1000_5000]);
 });
 
 test("a walk for a hypercall's argument counts as guest mode, so that no frame is freed under it", () => {

@@ -1,11 +1,12 @@
 /** The run loop of one vCPU: requests, timer, upcall, guest mode, exit, and again. */
 import {
-  EXIT_BUDGET, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
+  EXIT_BUDGET, REQUEST_APIC_RELOAD, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
 } from "../abi/layout.js";
 import type { Core, VcpuState } from "../cpu/index.js";
+import { reloadApicAccess } from "./apic-reload.js";
 import { EXIT_TABLE } from "./exit-table.js";
-import { InterruptOffers, pollTimers, timerDeadlineNs } from "./interrupts.js";
-import { standAtGate } from "./requests/gate.js";
+import { offerInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
+import { standWhilePaused } from "./pause.js";
 import { enterGuestMode, leaveGuestMode } from "./requests/guest-mode.js";
 import { handleInit, isParked, waitForStartup } from "./startup.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
@@ -18,36 +19,32 @@ const BUDGET_FIRST = 200_000;
 
 /** Runs vCPU `vcpu` until it is stopped or the guest ends. */
 export function runVcpu(vcpu: VcpuContext): VcpuOutcome {
-  const turns = { pace: new Pace(), offers: new InterruptOffers() };
+  const pace = new Pace();
+  vcpu.state.repeatRequest(REQUEST_APIC_RELOAD);
   for (;;) {
-    const outcome = runTurn(vcpu, turns);
+    const outcome = runTurn(vcpu, pace);
     if (outcome !== undefined) return outcome;
   }
 }
 
-/** What the loop remembers from turn to turn. */
-interface Turns {
-  readonly pace: Pace;
-  readonly offers: InterruptOffers;
-}
-
-function runTurn(vcpu: VcpuContext, { pace, offers }: Turns): VcpuOutcome | undefined {
+function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
   if (vcpu.state.requests !== 0) {
-    const stopped = handleRequests(vcpu);
-    if (stopped !== undefined) return stopped;
+    const outcome = handleRequests(vcpu);
+    if (outcome !== undefined) return outcome;
   }
   if (isParked(vcpu)) {
     waitForStartup(vcpu);
     return undefined;
   }
   pollTimers(vcpu);
-  offers.offer(vcpu);
+  const offeredVector = offerInterrupt(vcpu);
+  vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offeredVector);
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
   const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
   const reason = runGuest(core, state, budget);
   if (reason === undefined) return undefined;
-  offers.collect(vcpu);
+  vcpu.kvm?.domain.leaveGuest(vcpu.index, vcpu.apic);
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
@@ -67,13 +64,14 @@ function runGuest(core: Core, state: VcpuState, budget: number): number | undefi
 
 /** A request is taken before its work is done: one that comes meanwhile is for the next turn. */
 function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
-  const { state, core, machine } = vcpu;
+  const { state, core } = vcpu;
   state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK);
-  standAtGate(state, () => machine.paused());
+  standWhilePaused(vcpu);
   if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
-  if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushTlb();
+  if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushFrames();
   if (state.takeRequests(REQUEST_CODE_INVALIDATE) !== 0) core.flushCode();
-  return (state.requests & REQUEST_STOP) !== 0 ? { kind: "stopped" } : undefined;
+  if ((state.requests & REQUEST_STOP) !== 0) return { kind: "stopped" };
+  return state.takeRequests(REQUEST_APIC_RELOAD) !== 0 ? reloadApicAccess(vcpu) : undefined;
 }
 
 /** How many instructions fill one turn, learnt from the turns before. */

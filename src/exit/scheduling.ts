@@ -4,6 +4,7 @@ import { SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_suspend } from "../abi/xen/
 import type { VcpuState } from "../cpu/index.js";
 import type { SchedulingRequest } from "../hypercall/index.js";
 import { haltForGood, sleepUntil, sleepUntilEvent } from "./halt.js";
+import { xenOf } from "./personality.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** A guest yields while a console ring is full: long enough for the device thread to take something out of it. */
@@ -11,7 +12,7 @@ const YIELD_MS = 0.05;
 
 /** Carries out `request`; undefined = run on. */
 export function obeySchedulingRequest(vcpu: VcpuContext, request: SchedulingRequest): VcpuOutcome | undefined {
-  const { state, hypercalls, index } = vcpu;
+  const { state, index } = vcpu;
   switch (request.kind) {
     case "none":
       return undefined;
@@ -22,8 +23,8 @@ export function obeySchedulingRequest(vcpu: VcpuContext, request: SchedulingRequ
       sleepUntilEvent(vcpu);
       return undefined;
     case "poll":
-      sleepUntil(vcpu, () => hypercalls.pollReady(index), request.deadlineNs);
-      hypercalls.endPoll(index);
+      sleepUntil(vcpu, () => xenOf(vcpu).pollReady(index), request.deadlineNs);
+      xenOf(vcpu).endPoll(index);
       return undefined;
     case "down":
       return haltForGood(vcpu);

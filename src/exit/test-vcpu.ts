@@ -5,7 +5,9 @@ import { type Core, VcpuState } from "../cpu/index.js";
 import type { LinearMemory } from "../hypercall/index.js";
 import { VcpuCounters } from "./counters.raw.js";
 import { createTestMemory } from "./test-memory.raw.js";
-import type { HypercallTarget, LocalApicTarget, MachineCalls, VcpuContext } from "./vcpu-context.js";
+import { KVM_PERSONALITY } from "./kvm-personality.js";
+import type { HypercallTarget, KvmTarget, LocalApicTarget, MachineCalls, VcpuContext, XenTarget } from "./vcpu-context.js";
+import { XEN_PERSONALITY } from "./xen-personality.js";
 
 /** What a test vCPU recorded. */
 export interface TestVcpu extends VcpuContext {
@@ -17,7 +19,9 @@ export interface TestVcpu extends VcpuContext {
 
 /** Parts a test replaces. */
 export interface TestVcpuParts {
-  readonly hypercalls?: Partial<HypercallTarget>;
+  readonly hypercalls?: Partial<HypercallTarget & XenTarget>;
+  /** Makes it a vCPU of KVM's personality. */
+  readonly kvm?: KvmTarget;
   readonly apic?: Partial<LocalApicTarget>;
   readonly machine?: Partial<MachineCalls>;
   readonly core?: Partial<Core>;
@@ -27,7 +31,7 @@ export interface TestVcpuParts {
   readonly index?: number;
 }
 
-const QUIET_HYPERCALLS: HypercallTarget = {
+const QUIET_HYPERCALLS: HypercallTarget & XenTarget = {
   hypercall: () => 0n,
   takeSchedulingRequest: () => ({ kind: "none" }),
   pollReady: () => false,
@@ -37,7 +41,6 @@ const QUIET_HYPERCALLS: HypercallTarget = {
   timerDeadlineNs: () => Infinity,
   fireTimer: () => false,
   setRunstate: () => undefined,
-  shutdownReason: () => undefined,
   markVcpuUp: () => undefined,
 };
 
@@ -53,18 +56,22 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
   return {
     index, vcpuCount: 1, state, log, written,
     core: {
-      run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"), invalidateCode: () => undefined,
+      run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"),
+      flushFrames: () => log.push("flushFrames"), invalidateCode: () => undefined,
       flushCode: () => undefined, ...parts.core,
     },
+    personality: parts.kvm === undefined ? XEN_PERSONALITY : KVM_PERSONALITY,
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },
+    ...(parts.kvm === undefined ? { xen: { ...QUIET_HYPERCALLS, ...parts.hypercalls } } : { kvm: parts.kvm }),
     apic: {
       mmioBase: () => 0xfee0_0000, readMmio: () => 0, writeMmio: () => undefined, readMsr: () => undefined, writeMsr: () => false,
-      pendingVector: () => -1, accept: () => undefined, timerDeadlineNs: () => Infinity, fireTimer: () => false, reset: () => undefined, ...parts.apic,
+      pendingVector: () => -1, timerDeadlineNs: () => Infinity, fireTimer: () => false, reset: () => undefined,
+      hasSoleInterrupt: () => false, endInterrupt: () => undefined, ...parts.apic,
     },
     memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
     linear: { read: () => undefined, write: () => false, translate: () => undefined, ...parts.linear },
     machine: {
-      faultIn: () => "mapped", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
+      faultIn: () => "mapped", findApicFrame: () => "no-slot", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
     },
     counters: new VcpuCounters(memory, index),
     setExit({ size = 2, address = 0, write = false, data = 0n }) {

@@ -1,22 +1,33 @@
 /** What the handlers of one vCPU's exits work on. */
 import type { Gfn, Gpa } from "../abi/address.js";
 import type { Core, VcpuState } from "../cpu/index.js";
-import type { LocalApic } from "../device/index.js";
+import type { IoApic, LocalApic, Uart } from "../device/index.js";
 import type { LinearMemory, XenDomain } from "../hypercall/index.js";
+import type { KvmDomain } from "../kvm/index.js";
 import type { GuestReport } from "./guest-report.js";
 import type { VcpuCounters } from "./counters.raw.js";
+import type { Personality } from "./personality.js";
 
-/** What the run loop needs of the hypercall room. */
+/** What the run loop needs of the rooms hypercall or kvm: what interrupts a vCPU besides its local APIC, and its run states. */
 export type HypercallTarget = Pick<
-  XenDomain,
-  | "hypercall" | "takeSchedulingRequest" | "pollReady" | "endPoll" | "upcallPending" | "callbackVector" | "timerDeadlineNs"
-  | "fireTimer" | "setRunstate" | "shutdownReason" | "markVcpuUp"
+  XenDomain, "upcallPending" | "callbackVector" | "timerDeadlineNs" | "fireTimer" | "setRunstate" | "markVcpuUp"
 >;
+
+/** What Xen's personality needs of the room hypercall. */
+export type XenTarget = Pick<XenDomain, "hypercall" | "takeSchedulingRequest" | "pollReady" | "endPoll">;
+
+/** What KVM's personality needs of the rooms kvm and device. */
+export interface KvmTarget {
+  readonly domain: Pick<KvmDomain, "hypercall" | "readMsr" | "writeMsr" | "enterGuest" | "leaveGuest" | "resumed">;
+  readonly uarts: readonly Pick<Uart, "read" | "write">[];
+  readonly ioApic: Pick<IoApic, "readMmio" | "writeMmio">;
+}
 
 /** What the run loop needs of the local APIC. */
 export type LocalApicTarget = Pick<
   LocalApic,
-  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "accept" | "timerDeadlineNs" | "fireTimer" | "reset"
+  "mmioBase" | "readMmio" | "writeMmio" | "readMsr" | "writeMsr" | "pendingVector" | "timerDeadlineNs" | "fireTimer" | "reset"
+  | "hasSoleInterrupt" | "endInterrupt"
 >;
 
 /** Guest memory by guest-physical address. */
@@ -29,6 +40,11 @@ export interface PhysicalMemory {
 export interface MachineCalls {
   /** Gives a guest page its frame (nested page fault). */
   faultIn(gfn: Gfn, write: boolean): "mapped" | "no-slot" | "out-of-memory" | "stalled";
+  /**
+   * The address of the frame of the APIC access page, such that no invalidation of it had begun when it was looked up and none has since;
+   * "changing" = ask again. May sleep until the change is over.
+   */
+  findApicFrame(): number | "changing" | "no-slot" | "out-of-memory";
   /** Nanoseconds since VM start, the guest's TSC. */
   nowNs(): number;
   /** This vCPU halted for good (CLI; HLT). True when no other vCPU is left. */
@@ -47,7 +63,11 @@ export interface VcpuContext {
   readonly vcpuCount: number;
   readonly core: Core;
   readonly state: VcpuState;
+  readonly personality: Personality;
   readonly hypercalls: HypercallTarget;
+  /** Of the two, that of the personality is there. */
+  readonly xen?: XenTarget;
+  readonly kvm?: KvmTarget;
   readonly apic: LocalApicTarget;
   readonly memory: PhysicalMemory;
   readonly linear: LinearMemory;

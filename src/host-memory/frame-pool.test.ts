@@ -72,6 +72,27 @@ test("the limit holds for first frames and not for moves", () => {
   assert.notEqual(host.pool.allocateUncleared(PAGE, "beyond-limit"), undefined);
 });
 
+test("a batch takes freed frames first, goes on in the next block, and is shorter when there are no more", () => {
+  const host = HostMemory.create({ guestMemoryBytes: MIB, vcpuCount: 1 });
+  const { framesTotal } = host.statistics();
+  const owners = (count: number) => Array.from({ length: count }, (_, index) => hvaPageOf(index));
+  const first = host.pool.allocateBatch(owners(3));
+  host.pool.releaseAll(first);
+  const all = host.pool.allocateBatch(owners(framesTotal - 1));
+  assert.equal(all.length, framesTotal - 1);
+  assert.deepEqual(new Set(all.slice(0, 3)), new Set(first));
+  assert.equal(new Set(all).size, all.length);
+  assert.deepEqual(host.pool.describe(all[5]!), { owner: 5, references: 1 });
+  assert.equal(host.pool.allocateBatch(owners(4)).length, 1);
+  assert.deepEqual(host.pool.allocateBatch(owners(4)), []);
+  assert.equal(host.statistics().framesInUse, framesTotal);
+  // A frame with two references is not freed, and the others of the batch are, whatever their blocks.
+  host.pool.addReference(all[0]!);
+  host.pool.releaseAll(all);
+  assert.equal(host.statistics().framesInUse, 2);
+  assert.deepEqual(host.pool.blocks().map(({ framesInUse }) => framesInUse).sort(), [1, 1]);
+});
+
 test("an isolated block gives no frames, and gives them again when that is cancelled", () => {
   const host = smallHost();
   assert.equal(host.pool.isolateBlock(FIRST_BLOCK), true);

@@ -99,6 +99,44 @@ export class FramePool {
     return this.#take(owner, rule)?.pfn;
   }
 
+  /**
+   * Takes a frame with unknown contents for each of `owners`, in their order, limit or not; fewer if the online blocks have no more. It
+   * costs a fraction of so many calls of allocateUncleared.
+   */
+  allocateBatch(owners: readonly HvaPage[]): Pfn[] {
+    const frames: Pfn[] = [];
+    withLock(this.#words, WORD_POOL_LOCK, () => {
+      while (frames.length < owners.length) {
+        const block = this.#findBlockLocked();
+        if (block === undefined) break;
+        this.#takeRunLocked(block, owners, frames);
+      }
+      atomicAdd(this.#words, WORD_FRAMES_IN_USE, frames.length);
+    });
+    return frames;
+  }
+
+  /** Takes as many frames of a block as it has and `owners` still need; the block's words are written once. */
+  #takeRunLocked(block: number, owners: readonly HvaPage[], frames: Pfn[]): void {
+    const inUse = this.#block(block, IN_USE);
+    const freed = this.#block(block, FREED_COUNT);
+    const untouched = this.#block(block, UNTOUCHED_NEXT);
+    let head = this.#block(block, FREE_HEAD);
+    const count = Math.min(owners.length - frames.length, FRAMES_PER_BLOCK - inUse);
+    const fromFreed = Math.min(count, freed);
+    for (let step = 0; step < count; step++) {
+      const pfn = pfnOf(step < fromFreed ? head : block * FRAMES_PER_BLOCK + untouched + step - fromFreed);
+      if (step < fromFreed) head = this.#frame(pfn, NEXT_FREE);
+      this.#setFrame(pfn, REFERENCES, 1);
+      this.#setFrame(pfn, OWNER, owners[frames.length]!);
+      frames.push(pfn);
+    }
+    this.#setBlock(block, FREE_HEAD, head);
+    this.#setBlock(block, FREED_COUNT, freed - fromFreed);
+    this.#setBlock(block, UNTOUCHED_NEXT, untouched + count - fromFreed);
+    this.#setBlock(block, IN_USE, inUse + count);
+  }
+
   /** Adds a reference to a frame in use. */
   addReference(pfn: Pfn): void {
     withLock(this.#words, WORD_POOL_LOCK, () => {
@@ -125,21 +163,31 @@ export class FramePool {
   releaseAll(frames: readonly Pfn[]): void {
     if (frames.length === 0) return;
     withLock(this.#words, WORD_POOL_LOCK, () => {
-      for (const pfn of frames) this.#releaseLocked(pfn);
+      for (let from = 0; from < frames.length;) from = this.#releaseRunLocked(frames, from);
     });
   }
 
-  #releaseLocked(pfn: Pfn): void {
-    const references = this.#frame(pfn, REFERENCES);
-    assert(references > 0, "expected a frame with a reference, got", pfn);
-    this.#setFrame(pfn, REFERENCES, references - 1);
-    if (references > 1) return;
-    const block = pfn >>> 12;
-    this.#setFrame(pfn, NEXT_FREE, this.#block(block, FREE_HEAD));
-    this.#setBlock(block, FREE_HEAD, pfn);
-    this.#setBlock(block, FREED_COUNT, this.#block(block, FREED_COUNT) + 1);
-    this.#setBlock(block, IN_USE, this.#block(block, IN_USE) - 1);
-    atomicAdd(this.#words, WORD_FRAMES_IN_USE, -1);
+  /** Lets go of frames from place `from` on that are in one block, whose words are written once. Returns where those of another begin. */
+  #releaseRunLocked(frames: readonly Pfn[], from: number): number {
+    const block = frames[from]! >>> 12;
+    let head = this.#block(block, FREE_HEAD);
+    let freed = 0;
+    let at = from;
+    for (; at < frames.length && frames[at]! >>> 12 === block; at++) {
+      const pfn = frames[at]!;
+      const references = this.#frame(pfn, REFERENCES);
+      assert(references > 0, "expected a frame with a reference, got", pfn);
+      this.#setFrame(pfn, REFERENCES, references - 1);
+      if (references > 1) continue;
+      this.#setFrame(pfn, NEXT_FREE, head);
+      head = pfn;
+      freed++;
+    }
+    this.#setBlock(block, FREE_HEAD, head);
+    this.#setBlock(block, FREED_COUNT, this.#block(block, FREED_COUNT) + freed);
+    this.#setBlock(block, IN_USE, this.#block(block, IN_USE) - freed);
+    atomicAdd(this.#words, WORD_FRAMES_IN_USE, -freed);
+    return at;
   }
 
   /** Has a block give no more frames. Returns false if it was offline or isolated already. */

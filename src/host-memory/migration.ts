@@ -12,9 +12,18 @@ import type { MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage } from "./o
 import { rangeOfPage } from "./page-changes.js";
 import type { PageChanges, PageName } from "./page-changes.js";
 
-/** Pages of one invalidation. */
-const BATCH_PAGES = 64;
+/**
+ * Frames of one invalidation when a block is emptied: each costs a flush that a running guest has to answer, and the guest's users of these
+ * pages wait for its end, some 200 us.
+ */
+const OFFLINE_BATCH_FRAMES = 256;
 const OFFLINE_PASSES_MAX = 10;
+
+/** Frames, each with all pages that have it, found while the memslots had this generation. */
+interface Found {
+  readonly generation: number;
+  readonly frames: readonly (readonly [Pfn, readonly PageName[]])[];
+}
 
 /** A frame on its way: where it is, where it goes, and all pages that have it. */
 interface Journey {
@@ -40,8 +49,8 @@ export class Migration {
   moveFrames(gfns: readonly Gfn[]): MoveOutcome {
     return this.#changes.mutate(() => {
       const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
-      const frames = this.#framesOfLocked(gfns, count);
-      this.#moveLocked(frames, count);
+      const { generation } = this.#changes.parts.memslots;
+      this.#moveLocked({ generation, frames: [...this.#framesOfLocked(gfns, count)] }, count);
       return count;
     });
   }
@@ -96,10 +105,11 @@ export class Migration {
 
   /** One pass over the frames of a block. Returns how many were moved. */
   #emptyBlock(block: number, shouldStop: () => boolean): number {
+    const { generation } = this.#changes.parts.memslots;
     const frames = [...this.#sharersBy((pfn) => pfn >>> 12 === block)];
     const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
-    for (let from = 0; from < frames.length && !shouldStop(); from += BATCH_PAGES) {
-      this.#changes.mutate(() => this.#moveLocked(new Map(frames.slice(from, from + BATCH_PAGES)), count));
+    for (let from = 0; from < frames.length && !shouldStop(); from += OFFLINE_BATCH_FRAMES) {
+      this.#changes.mutate(() => this.#moveLocked({ generation, frames: frames.slice(from, from + OFFLINE_BATCH_FRAMES) }, count));
     }
     return count.moved;
   }
@@ -113,12 +123,12 @@ export class Migration {
   /** All pages with a frame that `isWanted` picks, by frame. */
   #sharersBy(isWanted: (pfn: Pfn) => boolean): Map<Pfn, PageName[]> {
     const sharers = new Map<Pfn, PageName[]>();
-    this.#changes.forEachPage((name, entry) => {
-      if (!hasFrame(entry) || !isWanted(pfnOfEntry(entry))) return;
+    const add = (name: PageName, entry: number): void => {
       const pages = sharers.get(pfnOfEntry(entry));
       if (pages === undefined) sharers.set(pfnOfEntry(entry), [name]);
       else pages.push(name);
-    });
+    };
+    this.#changes.forEachPage(add, (entry) => hasFrame(entry) && isWanted(pfnOfEntry(entry)));
     return sharers;
   }
 
@@ -138,9 +148,9 @@ export class Migration {
     return frames;
   }
 
-  /** Moves frames that have not changed hands since `frames` was made; one invalidation for all. Inside mutate. */
-  #moveLocked(frames: ReadonlyMap<Pfn, readonly PageName[]>, count: Count): void {
-    const journeys = [...frames].flatMap(([source, pages]) => this.#planLocked(source, pages, count) ?? []);
+  /** Moves frames that have not changed hands since they were found; one invalidation for all. Inside mutate. */
+  #moveLocked(found: Found, count: Count): void {
+    const journeys = this.#planLocked(found, count);
     if (journeys.length === 0) return;
     const ranges = journeys.flatMap(({ pages }) => pages.map(rangeOfPage));
     this.#changes.invalidate(ranges, () => this.#replaceFrames(journeys));
@@ -151,23 +161,29 @@ export class Migration {
     this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => pages.map(() => (isMoved ? source : target))));
   }
 
-  #planLocked(source: Pfn, pages: readonly PageName[], count: Count): Journey | undefined {
-    const { addressSpace, pool } = this.#changes.parts;
-    const entries = pages.map(({ page }) => addressSpace.entry(page));
-    const entry = entries[0]!;
-    const isUnchanged = hasFrame(entry) && pages.every((name) => this.#changes.isCurrent(name)) && entries.every((other) => other === entry) && pfnOfEntry(entry) === source;
-    if (!isUnchanged) {
-      count.absent++;
-      return undefined;
-    }
-    const target = pool.allocateUncleared(pages[0]!.page, "beyond-limit");
-    if (target === undefined) {
-      count.outOfMemory++;
-      return undefined;
-    }
-    for (let more = 1; more < pages.length; more++) pool.addReference(target);
-    const state = stateOfEntry(entry) === HVA_SHARED ? HVA_SHARED : HVA_PRESENT;
-    return { source, target, state, pages, nptBefore: [], isMoved: false };
+  /** A target for each frame that can be moved. */
+  #planLocked({ generation, frames }: Found, count: Count): Journey[] {
+    const { addressSpace, pool, memslots } = this.#changes.parts;
+    // Memslots change under the mutation lock only: with the same generation, every name still holds.
+    const areNamesCurrent = memslots.generation === generation;
+    const sources = frames.filter(([source, pages]) => this.#isUnchangedLocked(source, pages, areNamesCurrent));
+    count.absent += frames.length - sources.length;
+    const targets = pool.allocateBatch(sources.map(([, pages]) => pages[0]!.page));
+    count.outOfMemory += sources.length - targets.length;
+    return targets.map((target, index) => {
+      const [source, pages] = sources[index]!;
+      for (let more = 1; more < pages.length; more++) pool.addReference(target);
+      const state = stateOfEntry(addressSpace.entry(pages[0]!.page)) === HVA_SHARED ? HVA_SHARED : HVA_PRESENT;
+      return { source, target, state, pages, nptBefore: [], isMoved: false };
+    });
+  }
+
+  /** Whether pages that were found outside the mutation lock still are the pages of a frame. */
+  #isUnchangedLocked(source: Pfn, pages: readonly PageName[], areNamesCurrent: boolean): boolean {
+    const { addressSpace } = this.#changes.parts;
+    const entry = addressSpace.entry(pages[0]!.page);
+    return hasFrame(entry) && pfnOfEntry(entry) === source
+      && pages.every((name) => (areNamesCurrent || this.#changes.isCurrent(name)) && addressSpace.entry(name.page) === entry);
   }
 
   /**

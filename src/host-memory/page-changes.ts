@@ -11,9 +11,10 @@
  *       notifiers' end; sequence++                         users may look the pages up again        (invalidate_range_end)
  *
  * A non-blockable change never sleeps: it gives up before it began when the mutation lock is taken, and spins for sections and vCPUs,
- * both of which end by themselves shortly. Once begun it cannot fail.
+ * both of which end by themselves shortly. Once begun it cannot fail. It may wait for the MMU, pool and swap locks, which are held shortly and
+ * by nobody who waits for anything else.
  */
-import { atomicAdd, notifyWaiters, withLock, withLockIfFree } from "#sync";
+import { atomicAdd, notifyWaiters, withLock, withLockIfFree, withLockInTurn } from "#sync";
 import type { SharedWords } from "#sync";
 import { gfnOf, hvaPageOf } from "../abi/address.js";
 import type { Gfn, HvaPage, Pfn } from "../abi/address.js";
@@ -68,6 +69,8 @@ export interface ChangeForm {
   readonly mustNotSleep?: boolean;
 }
 
+const every = (): boolean => true;
+
 /** Who needs frames while a page is BUSY or changes: the thread's way to begin, carry out and end changes. */
 export class PageChanges {
   readonly notifiers = new MmuNotifierList();
@@ -83,7 +86,7 @@ export class PageChanges {
   /** Runs `change` as the only one. May sleep. Precondition: outside guest page accesses. */
   mutate<T>(change: () => T): T {
     this.parts.invalidations.assertOutside();
-    return withLock(this.parts.words, WORD_MUTATION_LOCK, change);
+    return withLockInTurn(this.parts.words, WORD_MUTATION_LOCK, change);
   }
 
   /** As `mutate`, but gives up at once when another change is going on. */
@@ -174,11 +177,12 @@ export class PageChanges {
     return this.parts.memslots.findHvaPage(gfn) === page;
   }
 
-  /** Calls `visit` for every page of every memslot that is not ABSENT. */
-  forEachPage(visit: (name: PageName, entry: number) => void): void {
+  /** Calls `visit` for every page of every memslot that is not ABSENT and whose entry `isWanted` picks. */
+  forEachPage(visit: (name: PageName, entry: number) => void, isWanted: (entry: number) => boolean = every): void {
     for (const slot of this.parts.memslots.list()) {
-      this.parts.addressSpace.forEachEntry(slot.baseHvaPage, slot.pageCount, (page, entry) =>
-        visit({ gfn: gfnOf(slot.baseGfn + page - slot.baseHvaPage), page }, entry));
+      this.parts.addressSpace.forEachEntry(slot.baseHvaPage, slot.pageCount, (page, entry) => {
+        if (isWanted(entry)) visit({ gfn: gfnOf(slot.baseGfn + page - slot.baseHvaPage), page }, entry);
+      });
     }
   }
 }

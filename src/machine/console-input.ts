@@ -1,6 +1,12 @@
-/** What is typed at hvc0, as Linux has to get it. */
+/** What is typed at the console, as Linux has to get it. */
+import type { PersonalityName } from "../exit/index.js";
 
 const CONTROL_O = 0x0f;
+
+/** `bytes` for the console of a guest. A serial port takes every character as it is. */
+export function consoleInput(bytes: Uint8Array, { personality }: { readonly personality?: PersonalityName }): Uint8Array {
+  return personality === "kvm" ? bytes : escapeSystemRequests(bytes);
+}
 
 /**
  * Doubles every Ctrl-O: on its console Linux takes one, with the key behind it, as a system request ("Ctrl-O b" restarts), and

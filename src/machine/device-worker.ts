@@ -4,21 +4,17 @@
  */
 import { CONSOLE_AGENT, CONSOLE_COUNT, INPUT_RING_COUNT, OUTPUT_WINDOW } from "../abi/channels.js";
 import { REQUEST_EVENT } from "../abi/layout.js";
-import { DOMID_GUEST } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
-import { DeviceBackends } from "../device/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { XenDomain } from "../hypercall/index.js";
 import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { DeviceMessage, ThreadStart } from "./messages.js";
+import { createBackends, type GuestBackends } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 
 /** Most bytes offered to a guest's ring at once; the ring itself is smaller. */
 const INPUT_CHUNK = 1024;
-/** Linux watches this node and powers off when it is written (drivers/xen/manage.c). */
-const SHUTDOWN_NODE = `/local/domain/${DOMID_GUEST}/control/shutdown`;
 
 /** Output of all consoles on its way to the main thread. */
 class OutputGate {
@@ -59,7 +55,7 @@ function postOutput(console: number, bytes: Uint8Array): void {
 }
 
 /** One look at everything; true = there was something to do. */
-function service(backends: DeviceBackends, gate: OutputGate, inputs: readonly ByteRing[]): boolean {
+function service(backends: GuestBackends, gate: OutputGate, inputs: readonly ByteRing[]): boolean {
   let didWork = backends.service();
   if (gate.holdsAgentChunks) {
     // What commands wrote before the agent's lines is in their rings: take it, whatever the window says.
@@ -73,7 +69,7 @@ function service(backends: DeviceBackends, gate: OutputGate, inputs: readonly By
   return didWork;
 }
 
-function passInput(backends: DeviceBackends, console: number, ring: ByteRing): boolean {
+function passInput(backends: GuestBackends, console: number, ring: ByteRing): boolean {
   const bytes = ring.peek(INPUT_CHUNK);
   const taken = backends.pushInput(console, bytes);
   if (taken === 0) return false;
@@ -83,19 +79,19 @@ function passInput(backends: DeviceBackends, console: number, ring: ByteRing): b
 }
 
 function run(start: ThreadStart): void {
-  const { memory, originNs, vcpuCount } = start;
+  const { memory, originNs, vcpuCount, personality } = start;
   const clock = { nowNs: () => monotonicNs() - originNs };
   const control = new ControlBlock(memory);
   const vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
   const host = attachHost(start, vcpus);
   const guest = new GuestMemory(host, { pageAccess: start.pageAccess });
-  const domain = new XenDomain({
+  const guestParts = {
     host, guest, vcpuCount, clock,
-    kick: (vcpu) => vcpus[vcpu]!.postRequest(REQUEST_EVENT),
+    kick: (vcpu: number) => vcpus[vcpu]!.postRequest(REQUEST_EVENT),
     ringDevice: () => control.ringDoorbell(),
-  });
+  };
   const gate = new OutputGate(control);
-  const backends = new DeviceBackends({ domain, guest }, {
+  const backends = createBackends(personality, guestParts, {
     vcpuCount,
     consoleCount: CONSOLE_COUNT,
     onOutput: (console, bytes) => gate.take(console, bytes),
@@ -104,8 +100,8 @@ function run(start: ThreadStart): void {
   const inputs = Array.from({ length: INPUT_RING_COUNT }, (_, index) => new ByteRing(memory, index));
   while (!control.devicesStopping) {
     const seen = control.doorbell;
-    domain.refreshDelivery();
-    if (control.takeShutdownRequest()) backends.xenstore.store.writeText(SHUTDOWN_NODE, "poweroff");
+    backends.refresh();
+    if (control.takeShutdownRequest()) backends.requestPowerOff();
     while (service(backends, gate, inputs)) continue;
     if (!control.devicesStopping) control.waitForDoorbell(seen);
   }

@@ -2,7 +2,7 @@
 import type { FetchOptions } from "../platform/node/guest-image/index.js";
 import { readInputFile } from "../platform/node/index.js";
 import { type BootImage, buildBoot, defaultCommandLine, loadKernel } from "./boot/index.js";
-import { initWords, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
+import { initWords, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 
 /** A guest ready to be started. */
 export interface GuestSource {
@@ -21,11 +21,12 @@ export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: nu
   const kernel = await loadKernel(givenKernel ?? await readDefaultKernel(options));
   signal?.throwIfAborted();
   const initrd = givenInitrd ?? await buildDefaultInitrd(options);
+  const { personality = PERSONALITY_DEFAULT } = options;
   const append = [...initWords(options), options.append ?? ""].join(" ").trim();
   const image = buildBoot({
-    kernel, initrd, vcpuCount,
+    kernel, initrd, vcpuCount, personality,
     memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
-    commandLine: defaultCommandLine(options.mode ?? "shell", append),
+    commandLine: defaultCommandLine(options.mode ?? "shell", personality, append),
   });
   return { image, hasAgent: givenInitrd === undefined };
 }

@@ -23,7 +23,8 @@ export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
 export { STORM_RATE_LIMIT, type StormRate, type StormStats, type VirtualMachineMemory } from "./memory/index.js";
 export {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, type ShellOptions, VCPUS_MAX, type VirtualMachineOptions,
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, type ShellOptions, VCPUS_MAX,
+  type VirtualMachineOptions,
 } from "./options.js";
 export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
 export type { VcpuMode, VcpuReport } from "./vcpu-report.js";

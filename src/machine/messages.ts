@@ -1,5 +1,5 @@
 /** What the machine's threads are started with and what they post to the main thread. */
-import type { VcpuOutcome } from "../exit/index.js";
+import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 import type { PageAccess } from "../guest-page/index.js";
 import type { SwapFileShare } from "../platform/node/index.js";
 
@@ -13,6 +13,7 @@ export interface ThreadStart {
   readonly swap: SwapFileShare | undefined;
   /** How the hypervisor protects its accesses to guest pages. */
   readonly pageAccess: PageAccess;
+  readonly personality: PersonalityName;
 }
 
 /** Data of a vCPU's thread. */

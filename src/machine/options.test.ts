@@ -33,6 +33,11 @@ test("files go into the default guest only", () => {
   assert.throws(() => checkOptions({ files, initrd: new Uint8Array(1) }), { code: "ERR_INVALID_OPTION", message: /^files must be left out/ });
 });
 
+test("a personality that does not exist is refused", () => {
+  for (const personality of ["xen", "kvm", undefined] as const) checkOptions({ ...(personality === undefined ? {} : { personality }) });
+  for (const personality of ["", "KVM", "hyperv", 1]) assert.throws(() => checkOptions({ personality: personality as never }), { code: "ERR_INVALID_OPTION" });
+});
+
 test("an aborted signal keeps a VM from being made", async () => {
   const reason = new Error("not today");
   await assert.rejects(VirtualMachine.create({ signal: AbortSignal.abort(reason) }), reason);

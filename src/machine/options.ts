@@ -1,5 +1,6 @@
 /** Options of a VM, and what they may be. */
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
+import type { PersonalityName } from "../exit/index.js";
 import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 import type { GuestFile } from "../platform/node/guest-image/index.js";
 import { InvalidOptionError } from "./errors.js";
@@ -15,6 +16,9 @@ export const MEMORY_BYTES_DEFAULT = 256 * MIB;
 export const MEMORY_LIMIT_BYTES_MIN = 16 * MIB;
 /** Most virtual processors of a guest. */
 export const VCPUS_MAX = VCPU_COUNT_MAX;
+/** Names of the hypervisors that a guest can see, and the one it sees when nothing is said. */
+export const PERSONALITIES: readonly PersonalityName[] = ["xen", "kvm"];
+export const PERSONALITY_DEFAULT: PersonalityName = "xen";
 
 /** What a VM is made from. Everything has a default: `VirtualMachine.create()` boots the default guest. */
 export interface VirtualMachineOptions {
@@ -47,6 +51,8 @@ export interface VirtualMachineOptions {
   readonly pageAccess?: PageAccess;
   /** Called with the reason when the guest waits for memory (the swap file is full), and with undefined when it goes on. */
   readonly onStall?: (reason: string | undefined) => void;
+  /** Which hypervisor the guest sees: "xen" (default), with PV consoles, or "kvm", with serial ports. */
+  readonly personality?: PersonalityName;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -81,6 +87,10 @@ export function checkOptions(options: VirtualMachineOptions): void {
   }
   checkMemoryOptions(options, memoryBytes);
   if (files.length > 0 && initrd !== undefined) throw new InvalidOptionError("files must be left out with an initrd: they go into the default guest's");
+  const { personality = PERSONALITY_DEFAULT } = options;
+  if (!PERSONALITIES.includes(personality)) {
+    throw new InvalidOptionError(`personality must be one of ${PERSONALITIES.join(", ")}, got ${String(personality)}`);
+  }
   for (const [name, value] of Object.entries({ kernel, initrd })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);

@@ -6,17 +6,19 @@ import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
 import { VcpuState } from "../cpu/index.js";
-import { clearRequest, isAtGate, makeAllVcpusRequest, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
+import { clearRequest, isAtGate, makeAllVcpusRequest, type PersonalityName, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
-import { type DomainConfiguration, XenDomain } from "../hypercall/index.js";
+import type { DomainConfiguration } from "../hypercall/index.js";
 import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
+import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { type GuestInterface, initialiseGuest } from "./personality.js";
 import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
@@ -50,6 +52,7 @@ export interface MachineParts {
   readonly swap: SwapFile | undefined;
   readonly storm: { readonly rate: StormRate; readonly seed: number };
   readonly pageAccess: PageAccess;
+  readonly personality: PersonalityName;
   readonly events: MachineEvents;
 }
 
@@ -58,7 +61,7 @@ export class RunningMachine {
   /** Operations on the guest's memory. */
   readonly memory: MemoryClient;
   readonly #host: HostMemory;
-  readonly #domain: XenDomain;
+  readonly #guest: GuestInterface;
   readonly #control: ControlBlock;
   readonly #vcpus: readonly VcpuState[];
   readonly #counters: readonly VcpuCounters[];
@@ -84,19 +87,20 @@ export class RunningMachine {
     this.#vcpus = Array.from({ length: vcpuCount }, (_, index) => new VcpuState(memory, index));
     this.#counters = this.#vcpus.map((vcpu) => new VcpuCounters(memory, vcpu.index));
     this.#host.setVcpuFlush(vcpuFlush(this.#vcpus));
+    announceApicChanges(this.#host, this.#vcpus);
     this.#host.setClock(monotonicNs);
     this.#limitMemory(parts);
     this.#storm = new StormBlock(memory);
     this.#storm.initialise(parts.storm.rate, parts.storm.seed);
     const guest = new GuestMemory(this.#host, { pageAccess: parts.pageAccess });
     loadImage(this.#host, guest, image);
-    this.#domain = new XenDomain({
+    addApicAccessPage(this.#host);
+    this.#guest = initialiseGuest(parts.personality, {
       host: this.#host, guest, vcpuCount,
       clock: { nowNs: () => this.nowNs() },
       kick: (index) => this.#vcpus[index]!.postRequest(REQUEST_EVENT),
       ringDevice: () => this.#control.ringDoorbell(),
-    });
-    this.#domain.initialise(domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
+    }, domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
     this.#vcpus[0]!.resetForPvh(image.entry, image.startInfoGpa);
     for (const vcpu of this.#vcpus.slice(1)) vcpu.startup = STARTUP_WAITING;
     this.#deviceThread = this.#startDevices();
@@ -154,7 +158,7 @@ export class RunningMachine {
   /** Looks at every vCPU. */
   vcpus(): readonly VcpuReport[] {
     return this.#vcpus.map((vcpu, index) =>
-      reportVcpu(vcpu, this.#domain.runstate(index) === RUNSTATE_blocked, this.#counters[index]!.get("haltedNs")));
+      reportVcpu(vcpu, this.#guest.runstate(index) === RUNSTATE_blocked, this.#counters[index]!.get("haltedNs")));
   }
 
   stats(): Omit<MachineStats, "bootMs"> {
@@ -173,7 +177,7 @@ export class RunningMachine {
       pages: pageStatsFrom({ ...this.#requestCounts(), ...this.#host.pageStatistics() }),
       storm: this.#storm.stats(),
       exits: sumExits(this.#counters.map((counters) => counters.exits())),
-      hypercalls: this.#domain.hypercallCounts(),
+      hypercalls: this.#guest.hypercallCounts(),
       vcpus: this.#vcpus.map((vcpu, index) => ({
         instructions: vcpu.instructionsRetired,
         haltedMs: this.#counters[index]!.get("haltedNs") / 1e6,
@@ -192,7 +196,10 @@ export class RunningMachine {
 
   #threadStart(): ThreadStart {
     const { swap, pageAccess } = this.#parts;
-    return { memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length, swap: swap?.share, pageAccess };
+    return {
+      memory: this.#host.memory, originNs: this.#originNs, vcpuCount: this.#vcpus.length, swap: swap?.share, pageAccess,
+      personality: this.#parts.personality,
+    };
   }
 
   #limitMemory({ memoryLimitBytes, swap }: MachineParts): void {

@@ -2,6 +2,7 @@
 import type { VcpuState } from "../cpu/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import { monotonicNs, SwapFileSlots } from "../platform/node/index.js";
+import { announceApicChanges } from "./apic-access.js";
 import type { ThreadStart } from "./messages.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 
@@ -9,6 +10,7 @@ import { vcpuFlush } from "./vcpu-flush.js";
 export function attachHost({ memory, swap }: ThreadStart, vcpus: readonly VcpuState[]): HostMemory {
   const host = HostMemory.attach(memory);
   host.setVcpuFlush(vcpuFlush(vcpus));
+  announceApicChanges(host, vcpus);
   host.setClock(monotonicNs);
   if (swap !== undefined) host.setSwapStore(new SwapFileSlots(swap));
   return host;

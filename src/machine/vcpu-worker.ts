@@ -6,10 +6,11 @@ import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { XenDomain } from "../hypercall/index.js";
-import { monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { createRunDelayMeter, monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { createVcpuPersonality } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 
 const DEBUG_LINE_MAX = 256;
@@ -45,7 +46,7 @@ function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
 }
 
 function run(start: VcpuThreadStart): VcpuOutcome {
-  const { memory, module, vcpuIndex: index, vcpuCount, originNs } = start;
+  const { memory, module, vcpuIndex: index, vcpuCount, originNs, personality } = start;
   const nowNs = (): number => monotonicNs() - originNs;
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
@@ -62,22 +63,24 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const debugPort = new DebugPort();
   const machine: MachineCalls = {
     faultIn: (gfn, write) => host.faultIn(gfn, write),
+    findApicFrame: () => findApicFrame(host),
     nowNs,
     wentOffline: () => control.vcpuWentOffline(),
     cameOnline: () => control.vcpuCameOnline(),
     paused: () => post({ type: "paused" }),
     debugByte: (byte) => debugPort.put(byte),
   };
-  const hypercalls = new XenDomain({
+  const apic = new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals: ipiSignals(vcpus) });
+  const guestParts = {
     host, guest, vcpuCount,
     clock: { nowNs },
-    kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT),
+    kick: (target: number) => vcpus[target]!.postRequest(REQUEST_EVENT),
     ringDevice: () => control.ringDoorbell(),
-  });
+  };
   const state = vcpus[index]!;
   const outcome = runVcpu({
-    index, vcpuCount, core, state, hypercalls, machine,
-    apic: new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals: ipiSignals(vcpus) }),
+    index, vcpuCount, core, state, machine, apic,
+    ...createVcpuPersonality(personality, guestParts, { apic, flushTlb: () => core.flushTlb(), runDelayNs: createRunDelayMeter() }),
     memory: guest,
     linear: createLinearMemory({ core, state, memory: guest, machine }),
     counters: new VcpuCounters(memory, index),

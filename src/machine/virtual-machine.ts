@@ -4,7 +4,7 @@ import { WritableStream } from "node:stream/web";
 import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
 import type { SwapFile } from "../platform/node/index.js";
 import { AgentJob, GuestAgent } from "./agent.js";
-import { escapeSystemRequests } from "./console-input.js";
+import { consoleInput } from "./console-input.js";
 import { loadCoreModule } from "./core-module.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
@@ -13,7 +13,7 @@ import { type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
 import { VirtualMachineMemory } from "./memory/index.js";
-import { checkOptions, MEMORY_BYTES_DEFAULT, type VirtualMachineOptions } from "./options.js";
+import { checkOptions, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 import type { MachineStats } from "./stats.js";
@@ -108,6 +108,7 @@ export class VirtualMachine implements AsyncDisposable {
       memoryLimitBytes: options.memoryLimitBytes, swap,
       storm: { rate: options.storm ?? 0, seed: options.stormSeed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! },
       pageAccess: options.pageAccess ?? "revocable",
+      personality: options.personality ?? PERSONALITY_DEFAULT,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
@@ -125,7 +126,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
     this.console = {
       readable: this.#consoleOutput.readable,
-      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(escapeSystemRequests(bytes)) }),
+      writable: new WritableStream<Uint8Array>({ write: (bytes) => this.#consoleInput.write(consoleInput(bytes, options)) }),
     };
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }

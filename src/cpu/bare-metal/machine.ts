@@ -78,6 +78,11 @@ export class BareMachine {
     this.#view.setUint32(NPT_LEAF + gfn * 4, present ? (GUEST + gfn * PAGE) | NPT_PRESENT | NPT_WRITABLE : 0, true);
   }
 
+  /** Gives guest page `gfn` the frame that `other` has, as a host that moved it would; TLBs are the caller's business. */
+  setHostFrame(gfn: number, other: number): void {
+    this.#view.setUint32(NPT_LEAF + gfn * 4, (GUEST + other * PAGE) | NPT_PRESENT | NPT_WRITABLE, true);
+  }
+
   write(address: number, bytes: Iterable<number>): void { this.#bytes.set([...bytes], GUEST + address); }
   read(address: number, length: number): number[] { return [...this.#bytes.slice(GUEST + address, GUEST + address + length)]; }
   u16(address: number): number { return this.#view.getUint16(GUEST + address, true); }

@@ -9,6 +9,7 @@ import {
   BAIL_EXIT, BAIL_EXIT_NEXT, BAIL_FAULT, BAIL_JUMP, BAIL_TRAP, OP_HANDLER, OP_LENGTH, OP_RIP_OFFSET, OP_SIZE, TRACE_GFN, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
 import { bail, cpu, setCpu, setCodeChanged } from "./state";
+import { apicAccept } from "./apic-access";
 import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
@@ -76,7 +77,7 @@ function awaitStep(): void {
   const reason = load<u32>(cpu + L.VCPU_exitReason);
   const length = load<u32>(cpu + L.VCPU_exitSize) & 0xff;
   // A missing page, and the question of an INS, have the instruction run again.
-  stepAwaited = reason != L.EXIT_NPT && !(reason == L.EXIT_IO && length == 0 && load<u32>(cpu + L.VCPU_exitWrite) == 0);
+  stepAwaited = reason != L.EXIT_NPT && reason != L.EXIT_APIC_ACCESS && !(reason == L.EXIT_IO && length == 0 && load<u32>(cpu + L.VCPU_exitWrite) == 0);
   stepAwaitedRip = load<u64>(cpu + L.VCPU_rip) + u64(length);
 }
 
@@ -113,6 +114,7 @@ function deliverWaiting(): bool {
   const result = deliverInterrupt(pending & 0xff);
   if (result == BAIL_EXIT) return false;
   store<u32>(cpu + L.VCPU_pendingInterrupt, 0);
+  if ((pending & L.PENDING_FROM_APIC) != 0) apicAccept(pending & 0xff);
   store<u64>(cpu + L.VCPU_counterInterrupts, load<u64>(cpu + L.VCPU_counterInterrupts) + 1);
   return deliverRecorded();
 }

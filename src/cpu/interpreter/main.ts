@@ -5,7 +5,7 @@ import { cpu } from "./state";
 
 export { initialise } from "./dispatch";
 export { translateForHost as translate } from "./memory";
-export { flushTlb } from "./tlb";
+export { flushFrames, flushTlb } from "./tlb";
 export { invalidateCodePage as invalidateCode, resetCodeCache as flushCode } from "./code-cache";
 export { updateMode } from "./segments";
 export { readRflags, writeRflags, setArithmeticFlags } from "./flags";

@@ -8,6 +8,7 @@
 import * as L from "./generated/layout";
 import { BAIL_EXIT, BAIL_NEXT, OP_SEGMENT } from "./op";
 import { bail, codeChanged, cpu, raiseError, setBail, setCodeChanged, VECTOR_AC, VECTOR_GP, VECTOR_SS } from "./state";
+import { APIC_WRITE, apicExit, apicReadPointer, apicWrite } from "./apic-access";
 import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
 import {
@@ -28,8 +29,8 @@ let resolvedCode: bool = false;
 let resolvedGpa: u64 = 0;
 
 /**
- * Translates `va` for one access inside one page and fills the TLB. Returns the host address, 0 on failure, or 1
- * when the access is to be answered from the MMIO latch.
+ * Translates `va` for one access inside one page and fills the TLB. Returns the host address, 0 on failure, 1 when the access is to be
+ * answered from the MMIO latch, or APIC_WRITE for a write to a register of the local APIC.
  */
 function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   if (!isCanonical(va)) return notCanonical();
@@ -38,12 +39,15 @@ function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   resolvedGpa = gpa;
   const entryAddress = nptEntryAddress(gpa >> 12);
   let entry = entryAddress == 0 ? 0 : load<u32>(entryAddress);
+  const apicFrame = load<u32>(cpu + L.VCPU_apicAccessFrame);
+  if ((entry & L.NPT_PRESENT) != 0 && (entry & 0xffff_f000) == apicFrame) return resolveApic(gpa, size, access);
+  if ((gpa >> 12) == L.APIC_ACCESS_GFN) {
+    if (apicFrame == 0) return isAnswered(gpa, access) ? 1 : apicExit(gpa, size, access == ACCESS_WRITE);
+    if ((entry & L.NPT_PRESENT) != 0) store<u64>(cpu + L.VCPU_counterApicMemory, load<u64>(cpu + L.VCPU_counterApicMemory) + 1);
+  }
   const wanted: u32 = access == ACCESS_WRITE ? L.NPT_PRESENT | L.NPT_WRITABLE : L.NPT_PRESENT;
   if ((entry & wanted) != wanted) {
-    const state = load<u32>(cpu + L.VCPU_mmioState);
-    const bit: u32 = access == ACCESS_WRITE ? 2 : 1;
-    if ((state & bit) != 0 && load<u64>(cpu + L.VCPU_mmioAddress) == gpa) return 1;
-    return needPage(gpa, size, access == ACCESS_WRITE);
+    return isAnswered(gpa, access) ? 1 : needPage(gpa, size, access == ACCESS_WRITE);
   }
   const marks: u32 = access == ACCESS_WRITE ? L.NPT_ACCESSED | L.NPT_DIRTY : L.NPT_ACCESSED;
   if ((entry & marks) != marks) entry = atomic.or<u32>(entryAddress, marks) | marks;
@@ -51,6 +55,21 @@ function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   const frame = entry & 0xffff_f000;
   if (!lookAtEachAccess && !(lookAtUserAccess && view == VIEW_USER)) fillTlb(va, u32(gpa >> 12), frame, entry, view);
   return frame | (u32(gpa) & 0xfff);
+}
+
+/** Whether the run loop has answered this access to a device's register. */
+function isAnswered(gpa: u64, access: u32): bool {
+  const bit: u32 = access == ACCESS_WRITE ? 2 : 1;
+  return (load<u32>(cpu + L.VCPU_mmioState) & bit) != 0 && load<u64>(cpu + L.VCPU_mmioAddress) == gpa;
+}
+
+/** As resolve, for the APIC access page. Nothing can be fetched there. */
+function resolveApic(gpa: u64, size: u32, access: u32): u32 {
+  resolvedCode = false;
+  if (access == ACCESS_EXECUTE || isAnswered(gpa, access)) return 1;
+  if (access == ACCESS_WRITE) return APIC_WRITE;
+  const pointer = apicReadPointer(u32(gpa) & 0xfff, size);
+  return pointer != 0 ? pointer : apicExit(gpa, size, false);
 }
 
 /** Alignment that a user access of `size` bytes must have when it is checked (SDM vol 3 table 6-7). */
@@ -126,11 +145,12 @@ function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
   const first: u32 = 4096 - (u32(va) & 0xfff);
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
-    if (pointer > 1) {
+    if (pointer > APIC_WRITE) {
       storeResolved(pointer, source, size);
-    } else if (pointer == 1) {
+    } else if (pointer == 1 || (pointer == APIC_WRITE && apicWrite(u32(resolvedGpa) & 0xfff, source, size))) {
       store<u32>(cpu + L.VCPU_mmioState, 0);
     } else {
+      if (pointer == APIC_WRITE) apicExit(resolvedGpa, size, true);
       // The run loop gets what would have been written, for a device.
       store<u64>(cpu + L.VCPU_exitData, size >= 8 ? load<u64>(source) : size == 4 ? u64(load<u32>(source)) : size == 2 ? u64(load<u16>(source)) : u64(load<u8>(source)));
       return bail;
@@ -152,7 +172,7 @@ function resolvePair(va: u64, first: u32, size: u32, view: u32): u32 {
   pairLow = resolve(va, first, ACCESS_WRITE, view);
   if (pairLow == 0) return 0;
   const high = resolve(va + u64(first), size - first, ACCESS_WRITE, view);
-  return high == 0 ? 0 : pairLow == 1 || high == 1 ? unanswerable() : high;
+  return high == 0 ? 0 : pairLow <= APIC_WRITE || high <= APIC_WRITE ? unanswerable() : high;
 }
 let pairLow: u32 = 0;
 
@@ -254,14 +274,16 @@ function modifySlow(va: u64, size: u32): u32 {
   modifySize = size;
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
-    if (pointer > 1 && !resolvedCode) return pointer;
-    if (pointer > 1) { memory.copy(bounce, pointer, size); return bounce; }
+    if (pointer > APIC_WRITE && !resolvedCode) return pointer;
+    if (pointer > APIC_WRITE) { memory.copy(bounce, pointer, size); return bounce; }
     // A device register: the read is answered first and kept until the write is.
     const state = load<u32>(cpu + L.VCPU_mmioState);
     if ((state & 1) != 0 && load<u64>(cpu + L.VCPU_mmioAddress) == resolvedGpa) {
       store<u64>(bounce, load<u64>(cpu + L.VCPU_mmioValue));
       return bounce;
     }
+    // A register of the local APIC is read by the run loop as well, so that it is read once however the write goes.
+    if (pointer == APIC_WRITE) apicExit(resolvedGpa, size, true);
     // Not a device, or not read yet: a page that the host can give is given for writing; the run loop tells by the memslot.
     if (bail == BAIL_EXIT) store<u32>(cpu + L.VCPU_exitWrite, 2);
     return 0;

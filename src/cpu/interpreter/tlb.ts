@@ -63,6 +63,18 @@ export function flushTlb(): void {
   kernelPcNonGlobal = false;
 }
 
+/**
+ * Drops every translation because guest pages have other frames now. The guest's own tables have not changed, so the PC caches stay: they
+ * lead to traces, which belong to guest pages; where a page's contents changed too, the host has its code forgotten. The marks of
+ * large pages stay with them, for INVLPG.
+ */
+export function flushFrames(): void {
+  memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
+  memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, SUPERVISOR_TLBS_SIZE);
+  userListLength = 0;
+  kernelListLength = 0;
+}
+
 /** Drops translations that are not global (MOV to CR3). */
 export function flushTlbNonGlobal(): void {
   flushUserTlb();

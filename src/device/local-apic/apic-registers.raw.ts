@@ -1,36 +1,50 @@
-/** The registers of one local APIC in the shared Xen block (abi/xen-block.ts): other vCPUs' threads deliver into them. */
+/**
+ * One local APIC in shared memory: its registers in the vCPU's virtual-APIC page, where the guest reads them too (APIC_PAGE of
+ * abi/layout.ts), and what no register shows (XEN_APIC of abi/xen-block.ts). Other vCPUs' threads deliver into it.
+ */
+import { APIC_PAGE, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE } from "../../abi/layout.js";
 import { XEN_APIC, XEN_APIC_STRIDE, XEN_BLOCK_BASE, XEN_DOMAIN } from "../../abi/xen-block.js";
 
-/** Offsets are those of XEN_APIC; every access is atomic. */
+/** Bytes from register to register. */
+const REGISTER_STRIDE = 16;
+
+/** Registers are named by their offsets in the page (APIC_PAGE), 64-bit fields by XEN_APIC; every access is atomic. */
 export class ApicRegisters {
   readonly #words: Int32Array;
   readonly #longs: BigInt64Array;
+  readonly #page: number;
   readonly #base: number;
 
   constructor(memory: { readonly buffer: ArrayBufferLike }, vcpu: number) {
     this.#words = new Int32Array(memory.buffer);
     this.#longs = new BigInt64Array(memory.buffer);
+    this.#page = VCPU_AREA_BASE + vcpu * VCPU_AREA_STRIDE + VCPU_AREA.virtualApic;
     this.#base = XEN_BLOCK_BASE + XEN_DOMAIN.apics + vcpu * XEN_APIC_STRIDE;
   }
 
-  /** Reads 32 bits, unsigned. */
-  load(field: number): number {
-    return Atomics.load(this.#words, (this.#base + field) >>> 2) >>> 0;
+  /** Reads a register, unsigned. */
+  load(register: number): number {
+    return Atomics.load(this.#words, (this.#page + register) >>> 2) >>> 0;
   }
 
-  /** Writes 32 bits. */
-  store(field: number, value: number): void {
-    Atomics.store(this.#words, (this.#base + field) >>> 2, value | 0);
+  /** Writes a register. */
+  store(register: number, value: number): void {
+    Atomics.store(this.#words, (this.#page + register) >>> 2, value | 0);
   }
 
-  /** Writes 32 bits and returns the old value, unsigned. */
-  exchange(field: number, value: number): number {
-    return Atomics.exchange(this.#words, (this.#base + field) >>> 2, value | 0) >>> 0;
+  /** Sets bits of a register. */
+  or(register: number, bits: number): void {
+    Atomics.or(this.#words, (this.#page + register) >>> 2, bits | 0);
   }
 
-  /** Sets bits. */
-  or(field: number, bits: number): void {
-    Atomics.or(this.#words, (this.#base + field) >>> 2, bits | 0);
+  /** Notes errors for the next write of ESR. */
+  noteErrors(bits: number): void {
+    Atomics.or(this.#words, (this.#base + XEN_APIC.errors) >>> 2, bits);
+  }
+
+  /** The errors noted since the last call. */
+  takeErrors(): number {
+    return Atomics.exchange(this.#words, (this.#base + XEN_APIC.errors) >>> 2, 0) >>> 0;
   }
 
   /** Reads a 64-bit number below 2^53. */
@@ -43,30 +57,54 @@ export class ApicRegisters {
     Atomics.store(this.#longs, (this.#base + field) >>> 3, BigInt(value));
   }
 
-  /** Sets bit `vector` of the 256-bit array at `field`; returns whether it was set before. */
-  setVector(field: number, vector: number): boolean {
+  /** Sets bit `vector` of the 256 bits from register `first` on; returns whether it was set before. */
+  setVector(first: number, vector: number): boolean {
     const bit = 1 << (vector & 31);
-    return (Atomics.or(this.#words, (this.#base + field + (vector >>> 5) * 4) >>> 2, bit) & bit) !== 0;
+    return (Atomics.or(this.#words, this.#vectorIndex(first, vector), bit) & bit) !== 0;
   }
 
-  /** Clears bit `vector` of the 256-bit array at `field`; returns whether it was set before. */
-  clearVector(field: number, vector: number): boolean {
+  /** Clears bit `vector` of the 256 bits from register `first` on; returns whether it was set before. */
+  clearVector(first: number, vector: number): boolean {
     const bit = 1 << (vector & 31);
-    return (Atomics.and(this.#words, (this.#base + field + (vector >>> 5) * 4) >>> 2, ~bit) & bit) !== 0;
+    return (Atomics.and(this.#words, this.#vectorIndex(first, vector), ~bit) & bit) !== 0;
   }
 
-  /** The highest vector set in the 256-bit array at `field`, -1 = none. */
-  highestVector(field: number): number {
+  /** The highest vector set in the 256 bits from register `first` on, -1 = none. */
+  highestVector(first: number): number {
     for (let word = 7; word >= 0; word--) {
-      const bits = this.load(field + word * 4);
+      const bits = this.load(first + word * REGISTER_STRIDE);
       if (bits !== 0) return word * 32 + 31 - Math.clz32(bits);
     }
     return -1;
   }
 
-  /** Zeroes the 256-bit array at `field`. */
-  clearVectors(field: number): void {
-    for (let word = 0; word < 8; word++) this.store(field + word * 4, 0);
+  /** How many of the 256 bits from register `first` on are set, 2 = two or more. */
+  countVectors(first: number): 0 | 1 | 2 {
+    let count = 0;
+    for (let word = 0; word < 8; word++) {
+      const bits = this.load(first + word * REGISTER_STRIDE);
+      if (bits !== 0) count += (bits & (bits - 1)) === 0 ? 1 : 2;
+    }
+    return count > 1 ? 2 : count as 0 | 1;
+  }
+
+  /** Zeroes the 256 bits from register `first` on. */
+  clearVectors(first: number): void {
+    for (let word = 0; word < 8; word++) this.store(first + word * REGISTER_STRIDE, 0);
+  }
+
+  /** LVT entry `entry` (0..5). */
+  lvt(entry: number): number {
+    return this.load(APIC_PAGE.lvt + entry * REGISTER_STRIDE);
+  }
+
+  /** Writes LVT entry `entry` (0..5). */
+  storeLvt(entry: number, value: number): void {
+    this.store(APIC_PAGE.lvt + entry * REGISTER_STRIDE, value);
+  }
+
+  #vectorIndex(first: number, vector: number): number {
+    return (this.#page + first + (vector >>> 5) * REGISTER_STRIDE) >>> 2;
   }
 
   /** The base register, set at first use. */

@@ -1,5 +1,5 @@
 /** The interrupt command register: which APICs an IPI goes to and what it does there (Intel SDM vol 3 §11.6, §11.12.9). */
-import { XEN_APIC } from "../../abi/xen-block.js";
+import { APIC_PAGE } from "../../abi/layout.js";
 import type { ApicRegisters } from "./apic-registers.raw.js";
 
 /** What an IPI does. */
@@ -68,7 +68,7 @@ function matchesX2apicLogical(id: number, destination: number): boolean {
 }
 
 function matchesLogical(registers: ApicRegisters, destination: number): boolean {
-  const logical = registers.load(XEN_APIC.logicalDestination) >>> 24;
-  const isFlat = registers.load(XEN_APIC.destinationFormat) >>> 28 === 0xf;
+  const logical = registers.load(APIC_PAGE.logicalDestination) >>> 24;
+  const isFlat = registers.load(APIC_PAGE.destinationFormat) >>> 28 === 0xf;
   return isFlat ? (logical & destination) !== 0 : logical >>> 4 === destination >>> 4 && (logical & destination & 0xf) !== 0;
 }

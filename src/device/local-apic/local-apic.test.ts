@@ -26,7 +26,7 @@ interface Setup {
 }
 
 function setUp(vcpuCount = 1, isX2apic = true): Setup {
-  const memory = { buffer: new SharedArrayBuffer(0x20_0000) };
+  const memory = { buffer: new SharedArrayBuffer(0x1000_0000) };
   const signals: string[] = [];
   const clock = { now: 1000 };
   const apics = Array.from({ length: vcpuCount }, (_, vcpu) => new LocalApic(memory, vcpu, {
@@ -273,7 +273,7 @@ test("a tiny period does not keep the host busy", () => {
 });
 
 test("another thread's object sees the same APIC, and INIT's reset keeps mode and id", () => {
-  const memory = { buffer: new SharedArrayBuffer(0x20_0000) };
+  const memory = { buffer: new SharedArrayBuffer(0x1000_0000) };
   const first = new LocalApic(memory, 1);
   first.writeMsr(BASE, first.readMsr(BASE)! | 0x400n);
   first.writeMsr(SVR, 0x1ffn);
@@ -284,4 +284,63 @@ test("another thread's object sees the same APIC, and INIT's reset keeps mode an
   assert.equal(first.pendingVector(), -1);
   assert.equal(first.readMsr(SVR), 0xffn);
   assert.equal(first.readMsr(0x802), 1n);
+});
+
+test("by deadline the timer fires once, at a value of the TSC", () => {
+  const clock = { nowNs: () => now };
+  let now = 1000;
+  const apic = new LocalApic({ buffer: new SharedArrayBuffer(0x1000_0000) }, 0, { clock });
+  apic.writeMmio(0xf0, 0x1ff);
+  assert.ok(apic.writeMsr(0x6e0, 5000n));
+  assert.equal(apic.readMsr(0x6e0), 0n, "not in this mode");
+  assert.equal(apic.timerDeadlineNs(), Infinity);
+  apic.writeMmio(0x320, 0x4_00ec);
+  apic.writeMsr(0x6e0, 5000n);
+  assert.equal(apic.readMsr(0x6e0), 5000n);
+  assert.equal(apic.timerDeadlineNs(), 5000);
+  apic.writeMmio(0x380, 77);
+  assert.equal(apic.timerDeadlineNs(), 5000, "the initial count is not looked at");
+  assert.equal(apic.readMmio(0x390), 0);
+  assert.equal(apic.fireTimer(), false);
+  now = 5000;
+  assert.equal(apic.fireTimer(), true);
+  assert.equal(apic.pendingVector(), 0xec);
+  assert.equal(apic.readMsr(0x6e0), 0n);
+  assert.equal(apic.fireTimer(), false);
+});
+
+test("a deadline is taken back by 0 and by another mode, and one beyond all time does not come", () => {
+  const apic = new LocalApic({ buffer: new SharedArrayBuffer(0x1000_0000) }, 0, { clock: { nowNs: () => 1e15 } });
+  apic.writeMmio(0xf0, 0x1ff);
+  apic.writeMmio(0x320, 0x4_00ec);
+  apic.writeMsr(0x6e0, 1n << 62n);
+  assert.equal(apic.fireTimer(), false);
+  assert.ok(apic.timerDeadlineNs() > 1e15);
+  apic.writeMsr(0x6e0, 0n);
+  assert.equal(apic.timerDeadlineNs(), Infinity);
+  apic.writeMsr(0x6e0, 2_000_000_000_000_000n);
+  apic.writeMmio(0x320, 0x0_00ec);
+  assert.equal(apic.timerDeadlineNs(), Infinity);
+});
+
+test("one interrupt is the sole one when nothing else is requested or in service", () => {
+  const apic = new LocalApic({ buffer: new SharedArrayBuffer(0x1000_0000) }, 0);
+  apic.writeMmio(0xf0, 0x1ff);
+  assert.equal(apic.hasSoleInterrupt(-1), false, "there is none");
+  apic.raise(0x31);
+  assert.equal(apic.hasSoleInterrupt(0x31), true);
+  assert.equal(apic.hasSoleInterrupt(-1), false, "it is not in service");
+  apic.raise(0x32);
+  assert.equal(apic.hasSoleInterrupt(0x32), false, "another one is requested");
+  apic.accept(0x32);
+  assert.equal(apic.hasSoleInterrupt(-1), false, "another one is requested");
+  apic.endInterrupt();
+  apic.accept(0x31);
+  assert.equal(apic.hasSoleInterrupt(-1), true);
+  apic.raise(0x91);
+  assert.equal(apic.hasSoleInterrupt(0x91), false, "it would be nested");
+  apic.accept(0x91);
+  assert.equal(apic.hasSoleInterrupt(-1), false, "it is nested");
+  apic.endInterrupt();
+  assert.equal(apic.hasSoleInterrupt(-1), true);
 });

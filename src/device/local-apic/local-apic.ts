@@ -5,7 +5,7 @@
  * State is in shared memory. The owning vCPU's thread does everything except delivery: IRR bits may be set by any
  * thread. A vector goes IRR, then by accept ISR, then by EOI nowhere, and is offered while its class is above the PPR's.
  */
-import { VCPU_COUNT_MAX } from "../../abi/layout.js";
+import { APIC_PAGE, VCPU_COUNT_MAX } from "../../abi/layout.js";
 import { XEN_APIC } from "../../abi/xen-block.js";
 import type { DeviceClock } from "../interfaces.js";
 import { ApicRegisters } from "./apic-registers.raw.js";
@@ -60,6 +60,7 @@ const DIVIDE = 0x3e;
 const SELF_IPI = 0x3f;
 
 const MSR_APIC_BASE = 0x1b;
+const MSR_TSC_DEADLINE = 0x6e0;
 const MSR_X2APIC_FIRST = 0x800;
 const MSR_X2APIC_LAST = 0x8ff;
 
@@ -78,7 +79,7 @@ const ERROR_SEND_ILLEGAL_VECTOR = 0x20;
 const ERROR_ILLEGAL_REGISTER = 0x80;
 const FIRST_LEGAL_VECTOR = 16;
 /** Writable bits of the LVT entries: timer, thermal, performance, LINT0, LINT1, error. */
-const LVT_WRITABLE = [0x3_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff] as const;
+const LVT_WRITABLE = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff] as const;
 const LVT_ERROR = 5;
 
 /** Registers x2APIC mode can write, and those it can read; the others are #GP. */
@@ -128,12 +129,15 @@ export class LocalApic {
   /** The state after INIT; id and APIC_BASE stay. */
   reset(): void {
     const registers = this.#registers;
-    for (const field of [XEN_APIC.irr, XEN_APIC.isr, XEN_APIC.tmr]) registers.clearVectors(field);
-    for (const field of [XEN_APIC.taskPriority, XEN_APIC.errorStatus, XEN_APIC.errors, XEN_APIC.icrLow, XEN_APIC.icrHigh,
-      XEN_APIC.logicalDestination]) registers.store(field, 0);
-    registers.store(XEN_APIC.destinationFormat, 0xffff_ffff);
-    registers.store(XEN_APIC.spurious, 0xff);
-    for (let entry = 0; entry < LVT_WRITABLE.length; entry++) registers.store(XEN_APIC.lvt + entry * 4, LVT_MASKED);
+    for (const field of [APIC_PAGE.irr, APIC_PAGE.isr, APIC_PAGE.tmr]) registers.clearVectors(field);
+    for (const field of [APIC_PAGE.taskPriority, APIC_PAGE.errorStatus, APIC_PAGE.icrLow, APIC_PAGE.icrHigh,
+      APIC_PAGE.logicalDestination]) registers.store(field, 0);
+    registers.takeErrors();
+    registers.store(APIC_PAGE.id, (this.#vcpu << 24) >>> 0);
+    registers.store(APIC_PAGE.version, VERSION_VALUE);
+    registers.store(APIC_PAGE.destinationFormat, 0xffff_ffff);
+    registers.store(APIC_PAGE.spurious, 0xff);
+    for (let entry = 0; entry < LVT_WRITABLE.length; entry++) registers.storeLvt(entry, LVT_MASKED);
     this.#timer.reset();
   }
 
@@ -142,7 +146,7 @@ export class LocalApic {
   }
 
   get #isSoftwareEnabled(): boolean {
-    return (this.#registers.load(XEN_APIC.spurious) & SOFTWARE_ENABLE) !== 0;
+    return (this.#registers.load(APIC_PAGE.spurious) & SOFTWARE_ENABLE) !== 0;
   }
 
   /** Address of the register page; undefined = disabled, or in x2APIC mode, which has none. */
@@ -162,31 +166,36 @@ export class LocalApic {
   writeMmio(offset: number, value: number): void {
     if (this.mmioBase() === undefined || (offset & 0xc) !== 0) return;
     const register = offset >>> 4;
-    if (register === COMMAND_HIGH) this.#registers.store(XEN_APIC.icrHigh, value);
-    else if (register === COMMAND_LOW) this.#sendCommand(value >>> 0, this.#registers.load(XEN_APIC.icrHigh) >>> 24);
-    else if (register === LOGICAL_DESTINATION) this.#registers.store(XEN_APIC.logicalDestination, value & 0xff00_0000);
-    else if (register === DESTINATION_FORMAT) this.#registers.store(XEN_APIC.destinationFormat, value | 0x0fff_ffff);
+    if (register === COMMAND_HIGH) this.#registers.store(APIC_PAGE.icrHigh, value);
+    else if (register === COMMAND_LOW) this.#sendCommand(value >>> 0, this.#registers.load(APIC_PAGE.icrHigh) >>> 24);
+    else if (register === LOGICAL_DESTINATION) this.#registers.store(APIC_PAGE.logicalDestination, value & 0xff00_0000);
+    else if (register === DESTINATION_FORMAT) this.#registers.store(APIC_PAGE.destinationFormat, value | 0x0fff_ffff);
     else this.#write(register, value >>> 0);
   }
 
-  /** Reads APIC_BASE or an x2APIC register; undefined = #GP. */
+  /** Reads APIC_BASE, TSC_DEADLINE or an x2APIC register; undefined = #GP. */
   readMsr(msr: number): bigint | undefined {
     if (msr === MSR_APIC_BASE) return BigInt(this.#registers.base);
+    if (msr === MSR_TSC_DEADLINE) return this.#timer.readDeadline();
     const register = msr - MSR_X2APIC_FIRST;
     if (!this.#isX2apic || !X2APIC_READABLE.has(register)) return undefined;
-    const high = register === COMMAND_LOW ? this.#registers.load(XEN_APIC.icrHigh) : 0;
+    const high = register === COMMAND_LOW ? this.#registers.load(APIC_PAGE.icrHigh) : 0;
     return (BigInt(high) << 32n) | BigInt(this.#read(register));
   }
 
-  /** Writes APIC_BASE or an x2APIC register; false = #GP. */
+  /** Writes APIC_BASE, TSC_DEADLINE or an x2APIC register; false = #GP. */
   writeMsr(msr: number, value: bigint): boolean {
     if (msr === MSR_APIC_BASE) return this.#writeBase(value);
+    if (msr === MSR_TSC_DEADLINE) {
+      this.#timer.writeDeadline(value);
+      return true;
+    }
     const register = msr - MSR_X2APIC_FIRST;
     if (msr > MSR_X2APIC_LAST || !this.#isX2apic || !X2APIC_WRITABLE.has(register)) return false;
     const low = Number(value & 0xffff_ffffn);
     const high = Number(value >> 32n);
     if (register === COMMAND_LOW) {
-      this.#registers.store(XEN_APIC.icrHigh, high);
+      this.#registers.store(APIC_PAGE.icrHigh, high);
       this.#sendCommand(low, high);
       return true;
     }
@@ -218,48 +227,42 @@ export class LocalApic {
 
   #read(register: number): number {
     const registers = this.#registers;
-    if (register >= IN_SERVICE && register < ERROR_STATUS) return this.#readVectors(register);
-    if (register >= LVT_FIRST && register <= LVT_LAST) return registers.load(XEN_APIC.lvt + (register - LVT_FIRST) * 4);
+    if (register >= IN_SERVICE && register < ERROR_STATUS) return registers.load(register << 4);
+    if (register >= LVT_FIRST && register <= LVT_LAST) return registers.lvt(register - LVT_FIRST);
     switch (register) {
       case ID: return this.#isX2apic ? this.#vcpu : (this.#vcpu << 24) >>> 0;
       case VERSION: return VERSION_VALUE;
-      case TASK_PRIORITY: return registers.load(XEN_APIC.taskPriority);
+      case TASK_PRIORITY: return registers.load(APIC_PAGE.taskPriority);
       case ARBITRATION_PRIORITY:
       case PROCESSOR_PRIORITY: return this.#processorPriority();
       case LOGICAL_DESTINATION: return this.#logicalDestination();
-      case DESTINATION_FORMAT: return registers.load(XEN_APIC.destinationFormat);
-      case SPURIOUS: return registers.load(XEN_APIC.spurious);
-      case ERROR_STATUS: return registers.load(XEN_APIC.errorStatus);
-      case COMMAND_LOW: return registers.load(XEN_APIC.icrLow);
-      case COMMAND_HIGH: return registers.load(XEN_APIC.icrHigh);
-      case INITIAL_COUNT: return registers.load(XEN_APIC.timerInitial);
+      case DESTINATION_FORMAT: return registers.load(APIC_PAGE.destinationFormat);
+      case SPURIOUS: return registers.load(APIC_PAGE.spurious);
+      case ERROR_STATUS: return registers.load(APIC_PAGE.errorStatus);
+      case COMMAND_LOW: return registers.load(APIC_PAGE.icrLow);
+      case COMMAND_HIGH: return registers.load(APIC_PAGE.icrHigh);
+      case INITIAL_COUNT: return registers.load(APIC_PAGE.timerInitial);
       case CURRENT_COUNT: return this.#timer.currentCount();
-      case DIVIDE: return registers.load(XEN_APIC.timerDivide);
+      case DIVIDE: return registers.load(APIC_PAGE.timerDivide);
       case END_OF_INTERRUPT: return 0;
       default:
-        registers.or(XEN_APIC.errors, ERROR_ILLEGAL_REGISTER);
+        registers.noteErrors(ERROR_ILLEGAL_REGISTER);
         return 0;
     }
   }
 
-  #readVectors(register: number): number {
-    if (register >= REQUESTED) return this.#registers.load(XEN_APIC.irr + (register - REQUESTED) * 4);
-    if (register >= TRIGGER_MODE) return this.#registers.load(XEN_APIC.tmr + (register - TRIGGER_MODE) * 4);
-    return this.#registers.load(XEN_APIC.isr + (register - IN_SERVICE) * 4);
-  }
-
   #logicalDestination(): number {
-    return this.#isX2apic ? x2apicLogicalId(this.#vcpu) : this.#registers.load(XEN_APIC.logicalDestination);
+    return this.#isX2apic ? x2apicLogicalId(this.#vcpu) : this.#registers.load(APIC_PAGE.logicalDestination);
   }
 
   #write(register: number, value: number): void {
     if (register >= LVT_FIRST && register <= LVT_LAST) return this.#writeLvt(register - LVT_FIRST, value);
     switch (register) {
-      case TASK_PRIORITY: return this.#registers.store(XEN_APIC.taskPriority, value & 0xff);
-      case END_OF_INTERRUPT: return this.#endInterrupt();
+      case TASK_PRIORITY: return this.#registers.store(APIC_PAGE.taskPriority, value & 0xff);
+      case END_OF_INTERRUPT: return this.endInterrupt();
       case SPURIOUS: return this.#writeSpurious(value);
       case ERROR_STATUS:
-        return this.#registers.store(XEN_APIC.errorStatus, this.#registers.exchange(XEN_APIC.errors, 0));
+        return this.#registers.store(APIC_PAGE.errorStatus, this.#registers.takeErrors());
       case INITIAL_COUNT: return this.#timer.writeInitialCount(value);
       case DIVIDE: return this.#timer.writeDivide(value);
       case ID:
@@ -267,7 +270,7 @@ export class LocalApic {
       case ARBITRATION_PRIORITY:
       case PROCESSOR_PRIORITY:
       case CURRENT_COUNT: return;
-      default: this.#registers.or(XEN_APIC.errors, ERROR_ILLEGAL_REGISTER);
+      default: this.#registers.noteErrors(ERROR_ILLEGAL_REGISTER);
     }
   }
 
@@ -275,29 +278,30 @@ export class LocalApic {
     const kept = value & LVT_WRITABLE[entry]!;
     const effective = this.#isSoftwareEnabled ? kept : kept | LVT_MASKED;
     if (entry === 0) this.#timer.writeLvt(effective);
-    else this.#registers.store(XEN_APIC.lvt + entry * 4, effective);
+    else this.#registers.storeLvt(entry, effective);
   }
 
   #writeSpurious(value: number): void {
-    this.#registers.store(XEN_APIC.spurious, value & 0x3ff);
+    this.#registers.store(APIC_PAGE.spurious, value & 0x3ff);
     if (this.#isSoftwareEnabled) return;
-    for (let entry = 0; entry < LVT_WRITABLE.length; entry++) this.#registers.or(XEN_APIC.lvt + entry * 4, LVT_MASKED);
+    for (let entry = 0; entry < LVT_WRITABLE.length; entry++) this.#registers.storeLvt(entry, this.#registers.lvt(entry) | LVT_MASKED);
   }
 
-  #endInterrupt(): void {
-    const vector = this.#registers.highestVector(XEN_APIC.isr);
-    if (vector >= 0) this.#registers.clearVector(XEN_APIC.isr, vector);
+  /** The interrupt in service with the highest vector ends: what a write to the EOI register does. */
+  endInterrupt(): void {
+    const vector = this.#registers.highestVector(APIC_PAGE.isr);
+    if (vector >= 0) this.#registers.clearVector(APIC_PAGE.isr, vector);
   }
 
   #processorPriority(): number {
-    const task = this.#registers.load(XEN_APIC.taskPriority);
-    const inService = Math.max(this.#registers.highestVector(XEN_APIC.isr), 0);
+    const task = this.#registers.load(APIC_PAGE.taskPriority);
+    const inService = Math.max(this.#registers.highestVector(APIC_PAGE.isr), 0);
     return task >>> 4 >= inService >>> 4 ? task : inService & 0xf0;
   }
 
   #sendCommand(low: number, destination: number): void {
     // Delivery is done when the write is: the status bit always reads idle.
-    this.#registers.store(XEN_APIC.icrLow, low & ~0x1000);
+    this.#registers.store(APIC_PAGE.icrLow, low & ~0x1000);
     const command = decodeCommand(low);
     const targets = findTargets(low, destination, { self: this.#vcpu, all: this.#all, isX2apic: this.#isX2apic });
     for (const target of targets) {
@@ -311,13 +315,13 @@ export class LocalApic {
   #raiseAt(target: number, vector: number): void {
     if (vector < FIRST_LEGAL_VECTOR) return this.#noteError(ERROR_SEND_ILLEGAL_VECTOR);
     const registers = this.#all[target]!;
-    if ((registers.load(XEN_APIC.spurious) & SOFTWARE_ENABLE) === 0) return;
-    if (!registers.setVector(XEN_APIC.irr, vector)) this.#signals.kick(target);
+    if ((registers.load(APIC_PAGE.spurious) & SOFTWARE_ENABLE) === 0) return;
+    if (!registers.setVector(APIC_PAGE.irr, vector)) this.#signals.kick(target);
   }
 
   #noteError(bit: number): void {
-    this.#registers.or(XEN_APIC.errors, bit);
-    const entry = this.#registers.load(XEN_APIC.lvt + LVT_ERROR * 4);
+    this.#registers.noteErrors(bit);
+    const entry = this.#registers.lvt(LVT_ERROR);
     if ((entry & LVT_MASKED) === 0 && (entry & 0xff) >= FIRST_LEGAL_VECTOR) this.raise(entry & 0xff);
   }
 
@@ -329,24 +333,35 @@ export class LocalApic {
   /** The vector to interrupt the vCPU with: the highest requested one if its class is above the PPR's; -1 = none. */
   pendingVector(): number {
     if (!this.#isSoftwareEnabled || (this.#registers.base & BASE_ENABLE) === 0) return -1;
-    const vector = this.#registers.highestVector(XEN_APIC.irr);
+    const vector = this.#registers.highestVector(APIC_PAGE.irr);
     return vector >= 0 && vector >>> 4 > this.#processorPriority() >>> 4 ? vector : -1;
   }
 
   /** Moves `vector` from requested to in service. Precondition: it is what `pendingVector` gave, and the vCPU takes it now. */
   accept(vector: number): void {
-    this.#registers.clearVector(XEN_APIC.irr, vector);
-    this.#registers.setVector(XEN_APIC.isr, vector);
+    this.#registers.clearVector(APIC_PAGE.irr, vector);
+    this.#registers.setVector(APIC_PAGE.isr, vector);
+  }
+
+  /**
+   * Whether the next EOI can only mean one interrupt: `offeredVector`, which waits to be delivered (-1 = none does), or else the one in
+   * service; nothing else is requested or in service.
+   */
+  hasSoleInterrupt(offeredVector: number): boolean {
+    const { irr, isr } = APIC_PAGE;
+    if (offeredVector < 0) return this.#registers.countVectors(isr) === 1 && this.#registers.countVectors(irr) === 0;
+    return this.#registers.countVectors(isr) === 0 && this.#registers.countVectors(irr) === 1
+      && this.#registers.highestVector(irr) === offeredVector;
   }
 
   /** CR8: the task priority's class. */
   get taskPriorityClass(): number {
-    return this.#registers.load(XEN_APIC.taskPriority) >>> 4;
+    return this.#registers.load(APIC_PAGE.taskPriority) >>> 4;
   }
 
   /** Sets the task priority through CR8, 0..15. */
   set taskPriorityClass(value: number) {
-    this.#registers.store(XEN_APIC.taskPriority, (value & 15) << 4);
+    this.#registers.store(APIC_PAGE.taskPriority, (value & 15) << 4);
   }
 
   /** Absolute ns at which `fireTimer` has something to do, Infinity = never. */
@@ -357,7 +372,7 @@ export class LocalApic {
   /** Raises the timer's interrupt if it is due; returns whether it was. */
   fireTimer(): boolean {
     if (!this.#timer.fire(this.#clock.nowNs())) return false;
-    this.raise(this.#registers.load(XEN_APIC.lvt) & 0xff);
+    this.raise(this.#registers.lvt(0) & 0xff);
     return true;
   }
 }

@@ -42,7 +42,7 @@ class PretendedGuest {
   constructor(readonly index: number, readonly stepsBlind: number, readonly halts: boolean) {
     this.vcpu = createTestVcpu({
       memory: job.memory, index,
-      core: { run: () => this.#run(), flushTlb: () => this.#flush() },
+      core: { run: () => this.#run(), flushFrames: () => this.#flush() },
       hypercalls: { callbackVector: () => 0xf3, upcallPending: () => this.#isEventPending() },
       machine: { nowNs: () => atomicAdd(words, wordLooks(index), 1) & 0 },
     });

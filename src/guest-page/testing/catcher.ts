@@ -13,7 +13,8 @@ import { runSchedules } from "./schedules.js";
 import type { Scenario } from "./schedules.js";
 
 /** Longest time without a round that ends before a run counts as hanging. */
-const STALL_MS = 6000;
+const STALL_MS = 8000;
+const START_MS = 30_000;
 
 /** What a module of checks exports. */
 export interface CheckModule {
@@ -55,14 +56,16 @@ function moduleUrl(module: string): string {
   return module.startsWith("file:") ? module : new URL(`../../${module}`, pathToFileURL(process.argv[1]!)).href;
 }
 
-/** Calls `onStall` when a word has not changed for a while. */
-function watch(heartbeat: Int32Array, onStall: () => void): void {
-  let seen = Atomics.load(heartbeat, 0);
+/** Calls `onStall` when a word has not changed for a while; the first change, which waits for threads to start, may take longer. */
+function watch(heartbeat: Int32Array, onStall: (rounds: number) => void): void {
+  let seen = 0;
+  let seenAt = Date.now();
   setInterval(() => {
     const now = Atomics.load(heartbeat, 0);
-    if (now === seen) onStall();
+    if (now !== seen) seenAt = Date.now();
     seen = now;
-  }, STALL_MS);
+    if (Date.now() - seenAt > (now === 0 ? START_MS : STALL_MS)) onStall(now);
+  }, STALL_MS / 10);
 }
 
 function main(): void {
@@ -72,7 +75,7 @@ function main(): void {
   const end = (status: number, text: string): void => {
     process.stdout.write(`${text}\n`, () => process.exit(status));
   };
-  watch(job.heartbeat, () => end(3, `${name}: hangs`));
+  watch(job.heartbeat, (done) => end(3, `${name}: hangs after ${done} rounds`));
   worker.on("message", ({ failure, rounds: done }: Verdict) => end(failure === undefined ? 0 : 1, failure ?? `${name}: ${done} rounds`));
   worker.on("error", (error) => end(1, `${name}: ${error.stack ?? error.message}`));
 }

@@ -2,14 +2,14 @@
  * Copies of the compiled code with paused atomics and, if wished, a planted fault: a folder with dist/ and a package.json of its own, so
  * that the copy is complete and nothing of the repository's is touched.
  */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), "../..");
-/** Rooms that are copied; everything else of dist/ is not needed by the catchers. */
-const ROOMS = ["abi", "sync", "host-memory", "guest-page", "hypercall", "machine", "exit", "device", "cpu", "platform"];
+/** What is copied; everything else of dist/ is not needed by the catchers. */
+const COPIED = ["abi", "sync", "host-memory", "guest-page", "hypercall", "exit/requests", "cpu/vcpu-state.raw.js"];
 /** Files whose `Atomics` becomes that of sync/jitter. */
 const PAUSED_FILES = ["sync/real/atomics.js", "sync/real/lock.js", "sync/real/reader-slots.js", "guest-page/page-view.raw.js", "cpu/vcpu-state.raw.js"];
 const PAUSED_ATOMICS = "sync/jitter/paused-atomics.raw.js";
@@ -61,13 +61,9 @@ export class MutantTree {
   }
 
   #copy(): void {
-    for (const room of ROOMS) {
-      if (!existsSync(join(DIST, room))) continue;
-      cpSync(join(DIST, room), this.path(room), { recursive: true, filter: (path) => !/\.(?:d\.ts|map|test\.js|wasm|bin)$/.test(path) });
-    }
+    const isNeeded = (path: string): boolean => !/\.(?:d\.ts|map|test\.js)$/.test(path);
+    for (const part of COPIED) cpSync(join(DIST, part), this.path(part), { recursive: true, filter: isNeeded });
     writeFileSync(join(this.folder, "package.json"), JSON.stringify({ type: "module", imports: { "#sync": "./dist/sync/real/index.js" } }));
-    const modules = join(DIST, "../node_modules");
-    if (existsSync(modules)) symlinkSync(modules, join(this.folder, "node_modules"));
   }
 
   #apply({ file, find, replace }: Edit): void {

@@ -5,7 +5,7 @@ import { gfnOf, gpaOf, gpaOfGfn } from "../../abi/address.js";
 import { VCPU, VM_BLOCK_BASE } from "../../abi/layout.js";
 import { VcpuState } from "../../cpu/vcpu-state.raw.js";
 import { HostMemory } from "../../host-memory/index.js";
-import { WORD_MMU_LOCK } from "../../host-memory/layout.js";
+import { WORD_MEMSLOT_GENERATION, WORD_MMU_LOCK } from "../../host-memory/layout.js";
 import { awaitGate, awaitRest, createGateLine, openGate } from "../../sync/jitter/gates.raw.js";
 import type { Gate } from "../../sync/jitter/gates.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
@@ -205,6 +205,27 @@ function storeAcrossTheFlush(): Promise<void> {
   });
 }
 
+/** A user stops in the middle of looking its page up; the memslot goes elsewhere and another is in its place before it goes on. */
+async function playPlaces(gateOf: (sequence: number) => Gate): Promise<void> {
+  const { host, guest } = machine();
+  const gfn = gfnOf(2);
+  guest.writeU32(gpaOfGfn(gfn), 1);
+  const line = createGateLine();
+  const gates = [gateOf(host.invalidations.sequenceIndex(host.findHvaPage(gfn)))];
+  const worker = new Worker(new URL("./gated.worker.js", import.meta.url), { workerData: { memory: host.memory, role: "user", gfn, line, gates } });
+  const end = new Promise((resolve, reject) => void worker.once("message", resolve).once("error", reject));
+  openGate(line, 1);
+  expect(awaitGate(line, 2), "the user is in the middle of its lookup");
+  host.moveMemslot(0, gfnOf(0x800));
+  host.addMemslot({ id: 1, baseGfn: gfnOf(0), pageCount: 8 });
+  guest.writeU32(gpaOfGfn(gfn), 1);
+  openGate(line, 2);
+  await end;
+  await worker.terminate();
+  const words = [gfnOf(0x802), gfn].map((at) => guest.readU32(gpaOfGfn(at, 4)));
+  expect(words[0] === 0 && words[1] === 1, `the user adds in the page that is at its address now, not in the one that was: found ${words}`);
+}
+
 /** While a page is read back from the only slot of the swap file another is to be swapped out. */
 function slotStaysWhileRead(): void {
   const { host, guest } = machine();
@@ -231,6 +252,8 @@ export const CHECKS = {
   "a search of memslots that change sees one whole set": searchesSeeWholeSets,
   "a page looked up during a move is not used before its end is complete": lookUpAcrossTheEnd,
   "a move that begins during a use waits for it": useAcrossTheStart,
+  "a page is not that of a memslot which left before its sequence was seen": () => playPlaces((index) => ({ index, count: 1 })),
+  "a page is not that of a memslot which left before its generation was seen": () => playPlaces(() => ({ index: WORD_MEMSLOT_GENERATION, count: 3 })),
   "a move waits for a store of the processor": storeAcrossTheFlush,
   "a slot of the swap file is nobody else's while it is read": slotStaysWhileRead,
 } as const;

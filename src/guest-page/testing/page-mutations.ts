@@ -4,7 +4,7 @@
  * each stands for the line that has its part. P1 and following are our own.
  */
 import type { Mutation } from "./mutation.js";
-import { catcher, caught, edit, harmless, impossible, pageScenario } from "./mutation.js";
+import { catcher, caught, edit, from, harmless, impossible, pageScenario } from "./mutation.js";
 
 const INVALIDATION = "host-memory/invalidation.js";
 const ACCESS = "guest-page/page-access.js";
@@ -22,7 +22,6 @@ const processorMerge = pageScenario("a processor and a merge");
 const processorDiscard = pageScenario("a processor and a discard");
 const crowd = pageScenario("users, a processor and two changers");
 const slots = pageScenario("two changers, one of memslots");
-const places = pageScenario("a user and memslots that change places");
 const holders = pageScenario("a holder of references and changes that keep contents");
 const check = (name: string): ReturnType<typeof catcher> => catcher("guest-page/testing/page-checks.js", name);
 
@@ -64,7 +63,7 @@ const REFRESH: readonly Mutation[] = [
         const waited = synchronizeReaders(this.#domain, mustNotSleep);
         forEachBucket(ranges, (index) => { atomicAdd(this.#words, index + 1, 1); atomicAdd(this.#words, index, 1); });
         return waited;`)),
-  caught("M9", "do not bump the sequence at the end", userMove, edit(INVALIDATION, END_BODY, "const active = atomicAdd(this.#words, index + 1, -1);")),
+  caught("M9", "do not bump the sequence at the end", from(985, userMove), edit(INVALIDATION, END_BODY, "const active = atomicAdd(this.#words, index + 1, -1);")),
   caught("M10", "revoke mappings at the end of a change", userMove,
     edit(INVALIDATION, "atomicAdd(this.#words, index + 1, 1);\n            atomicAdd(this.#words, index, 1);", "atomicAdd(this.#words, index + 1, 1);")),
   impossible("M11", "valid before the lookup", "a GuestPage is one thread's: nobody can use it while its own thread looks it up"),
@@ -83,8 +82,8 @@ const REFRESH: readonly Mutation[] = [
   caught("M18a", "do not test again under the lock what was found without it: a page's guest frame", slots,
     edit(CHANGES, "return this.parts.memslots.findHvaPage(gfn) === page;", "return gfn !== undefined;")),
   caught("M19", "keep a reference behind the lookup", userMove, edit(ACCESS, "this.#frameBase = frameAddress(pfn);", "this.#frameBase = frameAddress(pfn); this.host.pool.addReference(pfn);")),
-  caught("M20", "free the frame before nobody can reach it", processorDiscard, edit(DROPS, "changes.flushVcpuTlbs(form);", "changes.releaseFrames(left.frames.splice(0)); changes.flushVcpuTlbs(form);")),
-  caught("M21", "look up without regard to the memslots' generation", places,
+  caught("M20", "free the frame before nobody can reach it", from(1300, processorDiscard), edit(DROPS, "changes.flushVcpuTlbs(form);", "changes.releaseFrames(left.frames.splice(0)); changes.flushVcpuTlbs(form);")),
+  caught("M21", "look up without regard to the memslots' generation", check("a page is not that of a memslot which left before its sequence was seen"),
     edit(ACCESS, "if (this.host.memslotGeneration !== generation)\n                continue;", "")),
   caught("M21a", "keep a mapping without regard to the address", check("pages whose numbers collide in the cache are told apart"),
     edit("guest-page/guest-memory.js", "if (cached !== undefined && cached.gpa === gpa)", "if (cached !== undefined)")),
@@ -111,7 +110,7 @@ const WAITS: readonly Mutation[] = [
   impossible("M31", "give up a change behind the start of its invalidation", "a change gives up at the mutation lock or not at all; nothing was raised by then"),
   caught("M32", "change the memslots while an invalidation is active", slots,
     edit("host-memory/host-memory.js", "    moveMemslot(id, baseGfn) {\n        return this.#changes.mutate(() => {", "    moveMemslot(id, baseGfn) {\n        return ((change) => change())(() => {")),
-  caught("M33", "take the generation behind the search of the memslots", places,
+  caught("M33", "take the generation behind the search of the memslots", check("a page is not that of a memslot which left before its generation was seen"),
     edit(ACCESS, GENERATION, ""), edit(ACCESS, FIND_PAGE, `${FIND_PAGE} ${GENERATION}`)),
   caught("M39", "search the memslots without noticing that they are rewritten", check("a search of memslots that change sees one whole set"),
     edit("host-memory/memslots.js", "const page = entry < 0 ? NO_HVA_PAGE : this.#hvaPageAt(entry, gfn);\n            if (this.generation === generation)\n                return page;",

@@ -318,7 +318,7 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario("a processor and a merge", [changer([MERGE], 12)], [processor], false),
   scenario("a processor and a discard", [changer([DISCARD], 13)], [processor]),
   scenario("a user and a move", [changer([MOVE], 14)], [user], false),
-  scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user], false),
+  scenario("a user and memslots that change places", [changer([{ effect: KEEPS, run: exchangeSlots }], 8)], [user]),
   scenario("users and two who swap", [changer([SWAP_ALL], 9), changer([TOUCH_AND_SWAP], 10)], [user], false),
   scenario("users, a processor and two changers", [changer(SLOT_FREE_CHANGES, 3), changer(SLOT_FREE_CHANGES, 4)], [user, user, processor]),
   scenario("two changers, one of memslots", [changer(CHANGES, 5), changer([CHANGES[2]!, CHANGES[3]!, CHANGES[4]!, CHANGES[1]!], 6)], [user, processor]),

@@ -122,8 +122,7 @@ export function runSchedules(scenario: Scenario, { module, rounds, timeMs, first
   let round = 0;
   let failure: string | undefined;
   for (; failure === undefined && round < rounds && Date.now() < deadline; round++) {
-    failure = conductor.round(firstSeed + round);
-    if (heartbeat !== undefined) Atomics.add(heartbeat, 0, 1);
+    failure = conductor.round(firstSeed + round, () => heartbeat !== undefined && Atomics.add(heartbeat, 0, 1));
   }
   for (const worker of workers) void worker.terminate();
   return { rounds: round, failure };
@@ -145,11 +144,12 @@ class Conductor {
     this.#rounds = new BatonRounds(lines.baton, scenario.roles.length);
   }
 
-  /** One round; returns what went wrong. */
-  round(seed: number): string | undefined {
+  /** One round; returns what went wrong. Calls `onReady` when all threads are about to run. */
+  round(seed: number, onReady: () => void): string | undefined {
     try {
       this.#scenario.before(this.#host, this.#extra, seed);
       this.#phase(seed);
+      onReady();
       this.#throwFailure();
       const verdict = this.#phase(seed, () => this.#rounds.run(seed));
       if (verdict !== "done") throw new Error(`${verdict}, all threads were here:\n${this.#whereThreadsWere()}`);

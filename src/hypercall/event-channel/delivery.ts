@@ -146,7 +146,9 @@ export class EventDelivery {
     const page = this.sharedInfo();
     if (page === undefined) return this.#setPendingBeforeSharedInfo(port);
     const outcome = page.access((view) => setPendingBit(view, port));
-    if (outcome !== undefined) this.#announceLocked(port, vcpu, outcome, "may-sleep");
+    // Its memslot went away: to the guest as if there were no shared_info yet.
+    if (outcome === undefined) this.#setPendingBeforeSharedInfo(port);
+    else this.#announceLocked(port, vcpu, outcome, "may-sleep");
   }
 
   /** As `setPendingLocked`, but never sleeps; false = shared_info cannot be reached so, and nothing was done. */

@@ -347,3 +347,20 @@ test("a poller sees a send that could not sleep, made before or during its poll"
   assert.ok(domain.domain.pollReady(0));
   domain.domain.endPoll(0);
 }));
+
+test("an event raised while the memory of shared_info is away is there when shared_info is back", withDomain((domain) => {
+  const put = (gfn: number): number => {
+    domain.put(structOf(24, [xen_add_to_physmap.domid, 2, DOMID_SELF], [xen_add_to_physmap.gpfn, 8, gfn]));
+    return domain.call(__HYPERVISOR_memory_op, [XENMEM_add_to_physmap, ARGUMENT_GVA]);
+  };
+  assert.equal(put(0x5_0000), 0);
+  // Opens this thread's window on the page.
+  assert.ok(domain.domain.raisePort(1));
+  domain.host.removeMemslot(domain.host.findMemslot(gfnOf(0x5_0000))!.id);
+  assert.ok(domain.domain.raisePort(2));
+  assert.ok(domain.domain.raisePortNoSleep(1));
+  assert.ok(!domain.domain.upcallPending(0));
+  assert.equal(put(SHARED_GFN), 0);
+  assert.ok(bit(domain, shared_info.evtchn_pending, 1) && bit(domain, shared_info.evtchn_pending, 2));
+  assert.ok(domain.domain.upcallPending(0));
+}));

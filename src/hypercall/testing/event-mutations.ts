@@ -1,6 +1,6 @@
 /** Faults in event delivery and run states: the rest of M1 to M40 (guest-page/testing/page-mutations.ts), and our own E1 and following. */
 import type { Mutation } from "../../guest-page/testing/mutation.js";
-import { catcher, caught, edit, harmless, impossible } from "../../guest-page/testing/mutation.js";
+import { catcher, caught, edit, from, harmless, impossible } from "../../guest-page/testing/mutation.js";
 
 const DELIVERY = "hypercall/event-channel/delivery.js";
 const PORTS = "hypercall/event-channel/ports.js";
@@ -30,7 +30,7 @@ const HISTORIC: readonly Mutation[] = [
     edit(STATE, "const bits = this.exchangeU32(offset + word * 4, 0);", "const bits = this.u32(offset + word * 4); this.u32(offset); this.setU32(offset + word * 4, 0);")),
   harmless("M23a", "clear all noted selector bits instead of those that were copied", "selector bits are noted and copied under eventLock alone", ownInfo,
     edit(DELIVERY, "this.#state.andU64(shadow, ALL_ONES ^ bits);", "this.#state.setU64(shadow, 0n);")),
-  caught("M24", "raise the upcall flag before the selector bit", events, edit(DELIVERY, MARK, `
+  caught("M24", "raise the upcall flag before the selector bit", from(790, events), edit(DELIVERY, MARK, `
             const isNew = view.exchangeU8(info.base + vcpu_info.evtchn_upcall_pending, 1) === 0;
             return !view.testAndSetBit(selectorBit, info.base + vcpu_info.evtchn_pending_sel) && isNew;`)),
   caught("M25", "write a versioned structure without its sign of change", runstates,
@@ -50,7 +50,7 @@ const HISTORIC: readonly Mutation[] = [
 
 /** Our own. */
 const OWN: readonly Mutation[] = [
-  caught("E1", "wake the vCPU before the note is written", notes, edit(DELIVERY, NOTE, `
+  caught("E1", "wake the vCPU before the note is written", from(3560, notes), edit(DELIVERY, NOTE, `
         this.#kick(this.#isUp(vcpu) ? vcpu : this.#firstVcpuUp());
         this.#state.setBit(XEN_DOMAIN.deferredSends, port);
         this.#state.setU32(XEN_DOMAIN.deferredSendsHint, 1);`)),
@@ -67,7 +67,7 @@ const OWN: readonly Mutation[] = [
     edit(DELIVERY, "this.#state.orU64(vcpuField(vcpu, XEN_VCPU.shadowSelector), 1n << BigInt(selectorBit));", "")),
   caught("E4", "look a page up in a send that may not sleep", check("a send that may not sleep looks no page up"),
     edit(DELIVERY, "const outcome = this.#openSharedInfo()?.tryAccess((view) => setPendingBit(view, port));", "const outcome = this.#openSharedInfo()?.access((view) => setPendingBit(view, port));")),
-  caught("E5", "set a pending bit by a plain read and write", events, edit(DELIVERY, "if (view.testAndSetBit(port, shared_info.evtchn_pending))\n        return \"was pending\";",
+  caught("E5", "set a pending bit by a plain read and write", from(550, events), edit(DELIVERY, "if (view.testAndSetBit(port, shared_info.evtchn_pending))\n        return \"was pending\";",
     "const byte = view.readU8(shared_info.evtchn_pending + (port >>> 3)); view.loadU8(0);\n    view.writeU8(shared_info.evtchn_pending + (port >>> 3), byte | (1 << (port & 7)));\n    if ((byte & (1 << (port & 7))) !== 0)\n        return \"was pending\";")),
   caught("E6", "do not wake a poller whose port is masked", poller,
     edit(DELIVERY, "if (outcome !== \"was pending\")", "if (outcome === \"unmasked\")")),

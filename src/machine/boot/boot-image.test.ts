@@ -119,7 +119,7 @@ test("the ACPI tables hang together and every checksum is right", () => {
 });
 
 test("the ACPI tables of the largest guest fit their page", () => {
-  assert.ok(buildAcpiTables(0x1000_0000, 8).bytes.length <= 4096);
+  for (const personality of ["xen", "kvm"] as const) assert.ok(buildAcpiTables(0x1000_0000, 8, personality).bytes.length <= 4096);
 });
 
 test("pieces are views of what was given, not copies", () => {
@@ -171,6 +171,6 @@ test("a kernel linked below 1 MiB is refused", () => {
 });
 
 test("what the user appends to the command line comes last", () => {
-  assert.match(defaultCommandLine("exec", " quiet mitigations=auto "), /^console=hvc0 .* unpinned\.mode=exec quiet mitigations=auto$/);
-  assert.match(defaultCommandLine("shell"), /unpinned\.mode=shell$/);
+  assert.match(defaultCommandLine("exec", "xen", " quiet mitigations=auto "), /^console=hvc0 .* unpinned\.mode=exec quiet mitigations=auto$/);
+  assert.match(defaultCommandLine("shell", "xen"), /unpinned\.mode=shell$/);
 });

@@ -2,7 +2,8 @@
  * Where everything stands in guest-physical memory when the boot vCPU starts.
  *
  *   0          RAM (the guest's first free page becomes its shared_info)
- *   0xA0000    nothing; 0xC0000 to 0xFFFFF zero pages, where the guest looks for option ROMs and a BIOS
+ *   0xA0000    nothing; 0xC0000 to 0xFFFFF zero pages, where the guest looks for option ROMs and a BIOS; under KVM with a
+ *              reset vector at their end
  *   0x100000   RAM
  *   0x1000000  kernel (where its program headers say)
  *              start info, memory map, command line         next page; below 1 GiB, writable
@@ -18,8 +19,10 @@
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
 import { PAGE_SHIFT, PAGE_SIZE, VCPU_COUNT_MAX } from "../../abi/layout.js";
+import type { PersonalityName } from "../../exit/index.js";
 import { buildAcpiTables } from "./acpi.js";
 import type { KernelImage } from "./bzimage.js";
+import { RESET_STUB, RESET_VECTOR_GPA } from "./reset-stub.js";
 import {
   buildStartInfo,
   MEMORY_TYPE_ACPI,
@@ -86,11 +89,13 @@ export interface BootRequest {
   readonly memoryBytes: number;
   /** 1 to VCPU_COUNT_MAX. */
   readonly vcpuCount: number;
+  /** Decides what the ACPI tables name. Default "xen". */
+  readonly personality?: PersonalityName;
 }
 
 /** Places a guest in memory. Throws GuestImageError if it does not fit, with the size that would do. */
 export function buildBoot(request: BootRequest): BootImage {
-  const { kernel, initrd, vcpuCount } = request;
+  const { kernel, initrd, vcpuCount, personality = "xen" } = request;
   if (!Number.isInteger(vcpuCount) || vcpuCount < 1 || vcpuCount > VCPU_COUNT_MAX) {
     throw new GuestImageError(`${vcpuCount} vCPUs were asked for: give 1 to ${VCPU_COUNT_MAX}`);
   }
@@ -106,11 +111,12 @@ export function buildBoot(request: BootRequest): BootImage {
     { gpa: acpiGpa, lengthBytes: PAGE_SIZE, type: MEMORY_TYPE_ACPI },
     { gpa: acpiGpa + PAGE_SIZE, lengthBytes: TOP_RESERVED - PAGE_SIZE, type: MEMORY_TYPE_RESERVED },
   ];
-  const acpi = buildAcpiTables(acpiGpa, vcpuCount);
+  const acpi = buildAcpiTables(acpiGpa, vcpuCount, personality);
   const initrdRange = initrd && initrd.length > 0 ? { gpa: places.initrd, lengthBytes: initrd.length } : undefined;
   const startInfo = buildStartInfo(places.startInfo, { initrd: initrdRange, commandLine, rsdpGpa: acpi.rsdpGpa, memoryMap });
 
   const pieces: BootPiece[] = kernel.segments.map(({ gpa, bytes }) => ({ gpa, bytes }));
+  if (personality === "kvm") pieces.unshift({ gpa: RESET_VECTOR_GPA, bytes: RESET_STUB });
   pieces.push({ gpa: places.startInfo, bytes: startInfo });
   if (initrdRange && initrd) pieces.push({ gpa: initrdRange.gpa, bytes: initrd });
   pieces.push({ gpa: acpiGpa, bytes: acpi.bytes });

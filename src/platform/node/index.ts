@@ -1,4 +1,5 @@
 /** What the machine and the command line get from Node.js. The default guest's files are in guest-image/. */
+export { createRunDelayMeter } from "./run-delay.js";
 export { monotonicNs } from "./clock.js";
 export { InputFileError, readInputFile } from "./files.js";
 export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerParts } from "./local-socket.js";

@@ -23,8 +23,8 @@ const TURN_STRIDE = 16;
 const THREADS_MAX = 16;
 
 const SPINS_BEFORE_SLEEP = 200;
-/** A round with more accesses than this goes round in circles. */
-const STEPS_MAX = 400_000;
+/** A round with more hand-overs than this goes round in circles. */
+const STEPS_MAX = 30_000;
 /** So many looks at one word in a row are a spin: somebody else has to run. */
 const SPIN_LOOKS = 4;
 
@@ -86,7 +86,7 @@ export class BatonHolder implements Interposer {
   readonly #bulkFrom: number;
   #isRunning = false;
   #stepsLeft = 0;
-  #lastView: SharedView | undefined;
+  #lastArray: SharedView | undefined;
   #lastIndex = -1;
   #looks = 0;
   #isIdle = false;
@@ -114,11 +114,11 @@ export class BatonHolder implements Interposer {
     }
   }
 
-  beforeAccess(view: SharedView, index: number): void {
-    if (!this.#isRunning || this.#isBulk(view, index)) return;
-    if (view === this.#lastView && index === this.#lastIndex) this.#looks++;
+  beforeAccess(array: SharedView, index: number): void {
+    if (!this.#isRunning || this.#isBulk(array, index)) return;
+    if (array === this.#lastArray && index === this.#lastIndex) this.#looks++;
     else this.#lookElsewhere();
-    this.#lastView = view;
+    this.#lastArray = array;
     this.#lastIndex = index;
     const isSpinning = this.#looks >= SPIN_LOOKS;
     if (--this.#stepsLeft > 0 && !isSpinning) return;
@@ -197,7 +197,7 @@ export class BatonHolder implements Interposer {
   /** Rounds of many short turns and rounds of few long ones: bugs hide behind both. */
   #drawSteps(): void {
     const kind = draw(this.#words) % 10;
-    const [short, middle, long] = Atomics.load(this.#words, ARE_TURNS_LONG) === 0 ? [3, 16, 90] : [16, 90, 400];
+    const [short, middle, long] = Atomics.load(this.#words, ARE_TURNS_LONG) === 0 ? [3, 16, 90] : [16, 90, kind === 9 ? 2000 : 400];
     const most = kind < 4 ? short : kind < 8 ? middle : long;
     this.#stepsLeft = 1 + (draw(this.#words) % most);
   }

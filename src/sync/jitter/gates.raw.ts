@@ -53,9 +53,9 @@ export function rest(line: Int32Array, isResting: boolean): void {
   Atomics.notify(line, RESTING);
 }
 
-/** The controller's side: waits until the thread stands at its gate number `count` (from 1), or rests. False = neither within 2 s. */
+/** The controller's side: waits until the thread stands at its gate number `count` (from 1), or rests. False = neither within 20 s. */
 export function awaitGate(line: Int32Array, count: number): boolean {
-  for (const deadline = Date.now() + 2000; Date.now() < deadline;) {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline;) {
     if (Atomics.load(line, REACHED) >= count || Atomics.load(line, RESTING) !== 0) return true;
     Atomics.wait(line, REACHED, Atomics.load(line, REACHED), 1);
   }

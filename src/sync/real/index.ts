@@ -5,6 +5,6 @@ export {
   atomicExchangeLong, atomicLoad, atomicLoadLong, atomicOr, atomicOrLong, atomicStore, atomicStoreLong, notifyWaiters,
   sharedLongsOf, sharedWordsOf, waitWhile,
 } from "./atomics.js";
-export { lock, tryLock, unlock, withLock, withLockIfFree } from "./lock.js";
+export { lock, tryLock, unlock, withLock, withLockIfFree, withLockInTurn } from "./lock.js";
 export type { ReaderDomain } from "./reader-slots.js";
 export { ReaderSlot, synchronizeReaders } from "./reader-slots.js";

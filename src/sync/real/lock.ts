@@ -42,6 +42,24 @@ export function withLock<T>(words: SharedWords, index: number, body: () => T): T
   }
 }
 
+/** Longest that a thread stands back from a lock it has just given up; a sleeper is awake in a tenth of that. */
+const STAND_BACK_MS = 0.5;
+
+/**
+ * As withLock, for locks that are held long and by some threads over and over: who had others wait stands back until one of them has
+ * the lock, or shortly. Without that a thread that takes the lock again at once keeps out all that have to wake up first.
+ */
+export function withLockInTurn<T>(words: SharedWords, index: number, body: () => T): T {
+  lock(words, index);
+  try {
+    return body();
+  } finally {
+    const isAwaited = Atomics.load(words, index) === CONTENDED;
+    unlock(words, index);
+    if (isAwaited) Atomics.wait(words, index, FREE, STAND_BACK_MS);
+  }
+}
+
 /** Runs `body` with the lock held if the lock is free now; "would-block" = it is not, and nothing was done. Never waits for the lock. */
 export function withLockIfFree<T>(words: SharedWords, index: number, body: () => T): T | "would-block" {
   if (!tryLock(words, index)) return "would-block";

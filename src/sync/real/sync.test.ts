@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { ReaderSlot, atomicCompareExchange, atomicLoad, atomicStore, lock, sharedWordsOf, synchronizeReaders, tryLock, unlock, waitWhile,
-  withLock } from "./index.js";
+  withLock, withLockInTurn } from "./index.js";
 import type { ReaderDomain, SharedWords } from "./index.js";
 
 function startWorker(words: SharedWords, role: "counter" | "reader", rounds = 0): Promise<number> {
@@ -100,4 +100,17 @@ test("after synchronizeReaders no reader uses what was retracted before it", asy
   atomicStore(words, 9, 1);
   assert.deepEqual(await Promise.all(readers), [0, 0]);
   assert.ok(changes > 20, `expected more than 20 changes, got ${changes}`);
+});
+
+test("a thread that takes a lock over and over lets others have it in between", async () => {
+  const words = freshWords();
+  const rounds = 50;
+  const counted = startWorker(words, "counter", rounds);
+  const deadline = Date.now() + 20_000;
+  // Held nearly always: without standing back the other thread, which has to wake up first, would rarely find it free.
+  while (atomicLoad(words, 1) < rounds && Date.now() < deadline) {
+    withLockInTurn(words, 0, () => void waitWhile(words, 60, 0, 1));
+  }
+  assert.equal(atomicLoad(words, 1), rounds);
+  assert.equal(await counted, rounds);
 });

@@ -5,9 +5,10 @@
 #   unpinned.mode=shell|exec            exec: no shell on the console, only commands of the host
 #   unpinned.rows=N unpinned.cols=N     size of the terminal behind the console
 #   unpinned.echo=0                     the console's input is a pipe or file: no echo, no prompt, no line editing
+#   unpinned.terminals=hvc|ttyS         what the terminals are: PV consoles (under Xen), or serial ports
 #
-# Consoles: hvc0 = the user's terminal. hvc1 = requests and replies, one a line. Command slot K = 0, 1, 2: its standard
-# output goes to hvc(2+2K), its standard error to hvc(3+2K). (Linux has eight hvc terminals, so there are three slots.)
+# Terminal 0 = the user's. 1 = requests and replies, one a line. Command slot K = 0, 1, 2: its standard output goes to terminal
+# 2+2K, its standard error to 3+2K. (There are eight terminals of each kind, so there are three slots.)
 #
 #   host -> guest                       guest -> host
 #   exec SLOT COMMAND_IN_BASE64         ready
@@ -43,7 +44,7 @@ set_up_system() {
 }
 
 read_command_line() {
-	mode=shell rows= cols= echo=1
+	mode=shell rows= cols= echo=1 terminals=hvc
 	read -r words </proc/cmdline
 	for word in $words; do
 		case $word in
@@ -51,11 +52,17 @@ read_command_line() {
 		unpinned.rows=*) rows=${word#*=} ;;
 		unpinned.cols=*) cols=${word#*=} ;;
 		unpinned.echo=*) echo=${word#*=} ;;
+		unpinned.terminals=*) terminals=${word#*=} ;;
 		esac
 	done
+	tty=/dev/$terminals raw='raw -echo'
+	# A serial port has to stop its sender when there is no room, and its speed decides how long the kernel waits for it.
+	[ $terminals = hvc ] || raw='115200 raw -echo crtscts'
 }
 
 power_off() {
+	# What a serial port has not sent by then would be lost.
+	[ $terminals = hvc ] || wait_until_sent <${tty}0
 	poweroff -f
 	# The machine stops in there. Should that fail: process 1 must not end, or the kernel would panic.
 	while :; do sleep 1000; done
@@ -66,14 +73,14 @@ power_off() {
 serve_requests() {
 	# The device nodes exist from the start, but opening one fails until its console has come up.
 	tries=0
-	until true <>/dev/hvc1; do
+	until true <>${tty}1; do
 		tries=$((tries + 1))
 		if [ $tries -lt 300 ]; then sleep 0.01; else sleep 1; fi
 	done 2>/dev/null
-	# We lead a session, so this makes hvc1 our terminal; and with a terminal there can be job control, for the sake
+	# We lead a session, so this makes it our terminal; and with a terminal there can be job control, for the sake
 	# of SIGINT and SIGQUIT of the commands, as above.
-	exec 3<>/dev/hvc1
-	stty raw -echo <&3
+	exec 3<>${tty}1
+	stty $raw <&3
 	set -m
 	opened=
 	echo ready >&3
@@ -85,7 +92,7 @@ serve_requests() {
 		exec) start_command "$first" "$second" "$third" ;;
 		noted) stop_reporting "$first" ;;
 		kill) kill_command "$first" ;;
-		resize) stty rows "$first" cols "$second" </dev/hvc0 ;;
+		resize) stty rows "$first" cols "$second" <${tty}0 ;;
 		poweroff) power_off ;;
 		esac
 	done
@@ -115,24 +122,26 @@ stop_reporting() {
 open_slot() {
 	case $1 in [012]) ;; *) return 1 ;; esac
 	case $opened in *$1*) return 0 ;; esac
-	stdout=/dev/hvc$((2 + 2 * $1)) stderr=/dev/hvc$((3 + 2 * $1))
+	stdout=$tty$((2 + 2 * $1)) stderr=$tty$((3 + 2 * $1))
 	true >$stdout 2>/dev/null && true >$stderr 2>/dev/null || return 1
 	eval "exec $((4 + 2 * $1))>$stdout $((5 + 2 * $1))>$stderr"
-	stty raw -echo <$stdout
-	stty raw -echo <$stderr
+	stty $raw <$stdout
+	stty $raw <$stderr
 	opened=$opened$1
 }
 
 # run_command SLOT BASE64 NUMBER: runs a command and reports its end, again and again until the host has noted it: on a busy
-# host a line to the agent's console has been seen to get lost on its way. In a process of its own, so that slots run side by side.
+# host a line to the agent's terminal has been seen to get lost on its way. In a process of its own, so that slots run side by side.
 #
-# The command writes into pipes (so it sees no terminal), and `cat` copies them to the consoles. What it wrote is on
-# its way to the host before `exit` is: a write to a console returns when all of it is in the ring.
+# The command writes into pipes (so it sees no terminal), and `cat` copies them to the terminals. What it wrote is on
+# its way to the host before `exit` is: a write to a PV console returns when all of it is in the ring. A write to a serial port returns
+# earlier, so there we wait until it has been sent.
 run_command() {
 	# From here on 4 and 5 are the two consoles, whichever slot this is, and 6 is a way around the first pipe.
 	exec 4>&$((4 + 2 * $1)) 5>&$((5 + 2 * $1))
 	exec 6>&- 7>&- 8>&- 9>&-
 	{ watch_command "$1" "$2" 2>&6 6>&- | copy_output "$1" >&4 6>&-; } 6>&1 | copy_output "$1" >&5
+	[ $terminals = hvc ] || { wait_until_sent <&4; wait_until_sent <&5; }
 	read -r status <$state/status.$1
 	pause=1
 	while :; do
@@ -140,6 +149,11 @@ run_command() {
 		sleep $pause
 		pause=$((pause * 2))
 	done
+}
+
+# wait_until_sent: returns when the terminal that is standard input has sent everything. (stty sets its settings when that is so.)
+wait_until_sent() {
+	stty $raw
 }
 
 # watch_command SLOT BASE64: runs a command and notes its status. Descriptor 7 is the command's standard error, as the shell itself would
@@ -206,7 +220,7 @@ kill_session() {
 
 # set_up_console: as process 1 keeps the console open, its settings last. They are made before `ready` is said.
 set_up_console() {
-	exec 3<>/dev/hvc0
+	exec 3<>${tty}0
 	[ -z "$rows" ] || [ -z "$cols" ] || stty rows "$rows" cols "$cols" <&3
 	# With echo=0: lines as they come. Only the end-of-file character (0x04) keeps its meaning.
 	[ "$echo" != 0 ] || stty -echo -isig -ixon -iexten -icrnl -opost erase ^- kill ^- <&3
@@ -217,14 +231,15 @@ run_shell() {
 	cd /root
 	if [ "$echo" = 0 ]; then
 		# Output through a pipe, so that neither this shell nor what it starts takes itself for interactive.
-		sh </dev/hvc0 2>&1 | cat >/dev/hvc0
+		sh <${tty}0 2>&1 | cat >${tty}0
 	else
-		PS1='\u@\h:\w\$ ' sh <>/dev/hvc0 >&0 2>&1
+		PS1='\u@\h:\w\$ ' sh <>${tty}0 >&0 2>&1
 	fi
 }
 
 case $1 in
 requests)
+	read_command_line
 	serve_requests
 	;;
 shell)

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { buildBoot, loadKernel } from "./boot/index.js";
+import { makeElf, makePvhNotes } from "./boot/test-kernel.js";
+import { loadCoreModule } from "./core-module.js";
+import { type MachineEnd, RunningMachine } from "./running-machine.js";
+
+const KERNEL_GPA = 0x100_0000;
+const MEMORY_BYTES = 32 << 20;
+/** x86 code, 32-bit: for ever; and STI, HLT for ever, which never wakes for want of an event. */
+const SPINS = [0xeb, 0xfe];
+const HALTS = [0xfb, 0xf4, 0xeb, 0xfd];
+const TIMEOUT = { timeout: 30_000 };
+
+/** A machine with two vCPUs, of which the second waits for a start-up IPI, in a guest of this code. */
+async function start(code: readonly number[]): Promise<{ machine: RunningMachine; ended: Promise<MachineEnd> }> {
+  const elf = makeElf({ segments: [{ gpa: KERNEL_GPA, bytes: Uint8Array.from(code) }], notes: makePvhNotes(KERNEL_GPA) });
+  const image = buildBoot({ kernel: await loadKernel(elf), commandLine: "", memoryBytes: MEMORY_BYTES, vcpuCount: 2 });
+  const module = await loadCoreModule();
+  let machine: RunningMachine | undefined;
+  const ended = new Promise<MachineEnd>((resolve) => {
+    const events = { onOutput() {}, onInputTaken() {}, onDebugOutput() {}, onStall() {}, onEnded: resolve };
+    machine = new RunningMachine({
+      image, module, vcpuCount: 2, memoryBytes: MEMORY_BYTES, events,
+      memoryLimitBytes: undefined, swap: undefined, storm: { rate: 0, seed: 1 }, pageAccess: "revocable", personality: "xen",
+    });
+  });
+  return { machine: machine!, ended };
+}
+
+const instructions = (machine: RunningMachine): number => machine.stats().instructions.interpreter;
+
+async function untilRuns(machine: RunningMachine, from: number): Promise<void> {
+  while (instructions(machine) === from) await delay(1);
+}
+
+async function stop({ machine, ended }: Awaited<ReturnType<typeof start>>): Promise<void> {
+  machine.stop();
+  assert.deepEqual(await ended, { outcome: { kind: "stopped" } });
+}
+
+test("pause holds a running and a parked vCPU, as often as it is asked, and resume lets them go", TIMEOUT, async () => {
+  const guest = await start(SPINS);
+  const { machine } = guest;
+  try {
+    await untilRuns(machine, 0);
+    for (let round = 0; round < 50; round++) {
+      await machine.pause();
+      const paused = instructions(machine);
+      await Promise.all([machine.pause(), machine.pause()]);
+      if (round % 10 === 0) await delay(5);
+      assert.equal(instructions(machine), paused);
+      machine.resume();
+      machine.resume();
+      await untilRuns(machine, paused);
+    }
+  } finally {
+    await stop(guest);
+  }
+});
+
+test("a pause that is taken back, or asked for anew before the vCPU has seen that, settles", TIMEOUT, async () => {
+  const guest = await start(SPINS);
+  const { machine } = guest;
+  try {
+    await untilRuns(machine, 0);
+    for (let round = 0; round < 50; round++) {
+      const first = machine.pause();
+      machine.resume();
+      await first;
+      await machine.pause();
+      machine.resume();
+      await machine.pause();
+      const paused = instructions(machine);
+      await delay(1);
+      assert.equal(instructions(machine), paused);
+      machine.resume();
+      await untilRuns(machine, paused);
+    }
+  } finally {
+    await stop(guest);
+  }
+});
+
+test("a halted vCPU can be paused, and is still halted afterwards", TIMEOUT, async () => {
+  const guest = await start(HALTS);
+  const { machine } = guest;
+  try {
+    while (machine.stats().exits["hlt"] === 0) await delay(1);
+    for (let round = 0; round < 20; round++) {
+      await machine.pause();
+      await machine.pause();
+      machine.resume();
+    }
+    await delay(20);
+    assert.equal(machine.stats().exits["hlt"], 1);
+  } finally {
+    await stop(guest);
+  }
+});
+
+for (const code of [SPINS, HALTS]) {
+  test(`a paused guest that ${code === SPINS ? "ran" : "was halted"} can be stopped, and a pause that waits then settles`, TIMEOUT, async () => {
+    const guest = await start(code);
+    await guest.machine.pause();
+    guest.machine.resume();
+    const last = guest.machine.pause();
+    await stop(guest);
+    await last;
+    await guest.machine.pause();
+  });
+}
