@@ -46,7 +46,7 @@ async function readDefaultKernel(options: VirtualMachineOptions): Promise<Uint8A
 async function buildDefaultInitrd(options: VirtualMachineOptions): Promise<Uint8Array> {
   const { buildInitramfs, fetchBusybox } = await loadGuestImage();
   const { path } = await fetchBusybox(fetchOptions(options));
-  return await buildInitramfs({ busybox: await readInputFile(path, "busybox", options.signal) });
+  return await buildInitramfs({ busybox: await readInputFile(path, "busybox", options.signal), files: options.files ?? [] });
 }
 
 /** Loaded when it is needed only: it brings the unpackers along. */

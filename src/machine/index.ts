@@ -11,6 +11,7 @@ export { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 export type {
   BlockMap, MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage, SlotMap, SwapOutcome,
 } from "../host-memory/index.js";
+export type { GuestFile } from "../platform/node/guest-image/index.js";
 export { InputFileError, LocalSocketError, SwapFileError } from "../platform/node/index.js";
 export { ControlSocket } from "./control/control-socket.js";
 export type { ControlTarget } from "./control/control-target.js";

@@ -26,6 +26,13 @@ test("options about memory that cannot be used are refused, each by its name", (
   }
 });
 
+test("files go into the default guest only", () => {
+  const files = [{ path: "/root/test", mode: 0o644, bytes: new Uint8Array(1) }];
+  checkOptions({ files });
+  checkOptions({ files: [], initrd: new Uint8Array(1) });
+  assert.throws(() => checkOptions({ files, initrd: new Uint8Array(1) }), { code: "ERR_INVALID_OPTION", message: /^files must be left out/ });
+});
+
 test("a personality that does not exist is refused", () => {
   for (const personality of ["xen", "kvm", undefined] as const) checkOptions({ ...(personality === undefined ? {} : { personality }) });
   for (const personality of ["", "KVM", "hyperv", 1]) assert.throws(() => checkOptions({ personality: personality as never }), { code: "ERR_INVALID_OPTION" });

@@ -2,6 +2,7 @@
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
 import type { PersonalityName } from "../exit/index.js";
 import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
+import type { GuestFile } from "../platform/node/guest-image/index.js";
 import { InvalidOptionError } from "./errors.js";
 import { checkStormRate, type StormRate } from "./memory/index.js";
 
@@ -25,6 +26,8 @@ export interface VirtualMachineOptions {
   readonly kernel?: string | Uint8Array;
   /** An initial RAM disk: a path, or the file's content. Absent: the default guest's, made at run time, if the kernel is the default too. */
   readonly initrd?: string | Uint8Array;
+  /** More files for the default guest's root, which is in its memory; with an initrd of your own there are none. */
+  readonly files?: readonly GuestFile[];
   /** Words for the kernel's command line, behind ours. */
   readonly append?: string;
   /** Size of guest memory, 64 MiB to 3 GiB; host memory is used only as the guest touches it. Default 256 MiB. */
@@ -74,7 +77,7 @@ export interface ShellOptions {
 
 /** Checks what can be checked without reading files. Throws InvalidOptionError. */
 export function checkOptions(options: VirtualMachineOptions): void {
-  const { memoryBytes = MEMORY_BYTES_DEFAULT, kernel, initrd } = options;
+  const { memoryBytes = MEMORY_BYTES_DEFAULT, kernel, initrd, files = [] } = options;
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < MEMORY_BYTES_MIN || memoryBytes > MEMORY_BYTES_MAX) {
     throw new InvalidOptionError(`memoryBytes must be between 64 MiB and 3 GiB, got ${memoryBytes}`);
   }
@@ -83,6 +86,7 @@ export function checkOptions(options: VirtualMachineOptions): void {
     throw new InvalidOptionError(`vcpus must be a whole number from 1 to ${VCPUS_MAX}, got ${vcpus}`);
   }
   checkMemoryOptions(options, memoryBytes);
+  if (files.length > 0 && initrd !== undefined) throw new InvalidOptionError("files must be left out with an initrd: they go into the default guest's");
   const { personality = PERSONALITY_DEFAULT } = options;
   if (!PERSONALITIES.includes(personality)) {
     throw new InvalidOptionError(`personality must be one of ${PERSONALITIES.join(", ")}, got ${String(personality)}`);

@@ -98,10 +98,11 @@ function dispatcher(programs) {
  * Runs a program on the host.
  * @param {string} path
  * @param {string} name
+ * @param {string[]} [words] for the program
  * @returns {import("./guest.mjs").Answer}
  */
-export function runOnHost(path, name) {
-  const { status, signal, stdout, stderr, error } = spawnSync(path, [name], {
+export function runOnHost(path, name, words = []) {
+  const { status, signal, stdout, stderr, error } = spawnSync(path, [name, ...words], {
     encoding: "utf8", env: HOST_ENVIRONMENT, timeout: HOST_TIMEOUT_MS, maxBuffer: OUTPUT_BYTES_MAX,
   });
   if (error !== undefined || status === null) throw new Error(`${name} did not end on the host: ${error?.message ?? signal}`);
