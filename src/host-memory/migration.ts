@@ -4,10 +4,11 @@
  * A frame that several pages share is moved for all of them at once. A frame with more references than pages is pinned: it stays, and
  * its pages are as they were. Linux calls that -EAGAIN and tries up to ten times (mm/migrate.c); so does an offline here.
  */
+import { atomicLoad, waitWhile } from "#sync";
 import type { Gfn, Pfn } from "../abi/address.js";
 import { HVA_BUSY, HVA_PRESENT, HVA_SHARED, hasFrame, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { assert } from "./errors.js";
-import { FRAMES_PER_BLOCK } from "./layout.js";
+import { FRAMES_PER_BLOCK, WORD_BUSY_DONE } from "./layout.js";
 import type { MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage } from "./operations.js";
 import { rangeOfPage } from "./page-changes.js";
 import type { PageChanges, PageName } from "./page-changes.js";
@@ -18,6 +19,9 @@ import type { PageChanges, PageName } from "./page-changes.js";
  */
 const OFFLINE_BATCH_FRAMES = 256;
 const OFFLINE_PASSES_MAX = 10;
+/** Further passes, each after a wait, while nobody holds a frame of the block: 10 s of waiting at most. */
+const OFFLINE_WAITS_MAX = 2000;
+const OFFLINE_WAIT_MS = 5;
 
 /** Frames, each with all pages that have it, found while the memslots had this generation. */
 interface Found {
@@ -61,7 +65,7 @@ export class Migration {
     const refusal = this.#refusalOf(block);
     if (refusal !== undefined) return refusal;
     let framesMoved = 0;
-    for (let pass = 0; pass < OFFLINE_PASSES_MAX && !shouldStop(); pass++) {
+    for (let pass = 0; this.#isWorthAPass(block, pass) && !shouldStop(); pass++) {
       framesMoved += this.#emptyBlock(block, shouldStop);
       if (pool.offlineBlock(block) === "offline") {
         this.#changes.parts.counters.add("blocksOfflined");
@@ -101,6 +105,19 @@ export class Migration {
   #noSuchBlock(block: number): string {
     const [first] = this.#changes.parts.pool.blocks();
     return `there is no block ${block}: blocks are ${first!.index} to ${first!.index + this.#changes.parts.pool.blockCount - 1}`;
+  }
+
+  /**
+   * Whether to try (again). A frame may be in the hands of a thread that is about to bring it to its page; on a busy host it may be there for
+   * long, and is waited for. What holds a reference to a page's frame may do so for ever.
+   */
+  #isWorthAPass(block: number, pass: number): boolean {
+    if (pass < OFFLINE_PASSES_MAX) return true;
+    const { pins, words } = this.#changes.parts;
+    const isHeld = [...pins.usersByFrame().keys()].some((pfn) => pfn >>> 12 === block);
+    if (isHeld || pass >= OFFLINE_PASSES_MAX + OFFLINE_WAITS_MAX) return false;
+    waitWhile(words, WORD_BUSY_DONE, atomicLoad(words, WORD_BUSY_DONE), OFFLINE_WAIT_MS);
+    return true;
   }
 
   /** One pass over the frames of a block. Returns how many were moved. */

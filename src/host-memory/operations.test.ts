@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gfnOf, pfnOf } from "../abi/address.js";
+import { gfnOf, hvaPageOf, pfnOf } from "../abi/address.js";
 import type { Gfn } from "../abi/address.js";
 import { NPT_PRESENT, NPT_WRITABLE, PAGE_SIZE } from "../abi/layout.js";
 import { pageUserNumber } from "../abi/page-users.js";
@@ -238,6 +238,21 @@ function hasTrueWay(host: ReturnType<typeof hostWith>, gfn: Gfn): boolean {
   const entry = host.nptEntry(gfn);
   return (entry & NPT_PRESENT) === 0 || entry >>> 12 === host.presentPfn(host.findHvaPage(gfn));
 }
+
+test("an offline waits for a frame that a thread is about to bring to its page", () => {
+  const host = hostWith(16);
+  for (const gfn of gfns(4)) fillPage(host, gfn);
+  // As a fault does before it waits for its turn to change the page.
+  const pfn = host.pool.allocateUncleared(hvaPageOf(9), "within-limit")!;
+  assert.equal(pfn >>> 12, FIRST_BLOCK);
+  let calls = 0;
+  const outcome = host.offlineBlock(FIRST_BLOCK, () => {
+    if (++calls === 40) host.pool.release(pfn);
+    return false;
+  });
+  assert.deepEqual(outcome, { result: "offline", framesMoved: 4 });
+  for (const gfn of gfns(4)) assert.ok(isPageIntact(host, gfn), `page ${gfn}`);
+});
 
 test("an offline that found pages before their memslot moved leaves the processor no way to their old frames", () => {
   const host = hostWith(16);

@@ -58,6 +58,8 @@ export type OnExit = (exit: string, state: VcpuState) => boolean;
 export class BareMachine {
   readonly state: VcpuState;
   readonly core: Core;
+  /** The host's memory, for tests with a thread that plays the host. */
+  readonly memory: WebAssembly.Memory;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   #long = true;
@@ -65,6 +67,7 @@ export class BareMachine {
   constructor(module: WebAssembly.Module) {
     const pages = (GUEST + MEMORY_BYTES) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages + 1, maximum: pages + 1, shared: true });
+    this.memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.state = new VcpuState(memory, 0);
@@ -72,6 +75,9 @@ export class BareMachine {
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);
     this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0 });
   }
+
+  /** Address in the host's memory of the NPT entry of guest page `gfn`. */
+  hostEntryAddress(gfn: number): number { return NPT_LEAF + gfn * 4; }
 
   /** Gives guest page `gfn` its frame, or takes it away. */
   setHostPage(gfn: number, present: boolean): void {

@@ -3,7 +3,8 @@
  *
  * An aligned operand inside one page is changed by the host's own atomic compare-exchange, so other vCPUs and the host's back ends
  * see it whole. What the host cannot do at once (misaligned, over a page end, in a page with decoded code) is done under one lock of
- * the whole VM: atomic against other such accesses, as a split lock is on a processor that allows it.
+ * the whole VM: atomic against other such accesses. Not, as a split lock is on a processor that allows it, against an aligned one to
+ * some of the same bytes: a program that mixes both on one datum loses updates here when it has several vCPUs.
  * Intel SDM vol 3 §9.1 (locked atomic operations).
  */
 import * as L from "./generated/layout";

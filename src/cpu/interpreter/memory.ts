@@ -134,10 +134,10 @@ function probeAs(va: u64, size: u32, view: u32): i32 {
 }
 export function probeWrite(va: u64, size: u32): i32 { return probeAs(va, size, currentView()); }
 
-/** Stores into the page of the last `resolve`, which answered `pointer`. */
-function storeResolved(pointer: u32, source: u32, size: u32): void {
+/** Stores to `pointer`, where `resolve` has found `gpa`; `isCode` as it left in resolvedCode. */
+function storeResolved(pointer: u32, gpa: u64, isCode: bool, source: u32, size: u32): void {
   memory.copy(pointer, source, size);
-  if (resolvedCode && codeWritten(u32(resolvedGpa >> 12), u32(resolvedGpa) & 0xfff, size)) setCodeChanged(1);
+  if (isCode && codeWritten(u32(gpa >> 12), u32(gpa) & 0xfff, size)) setCodeChanged(1);
 }
 
 function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
@@ -146,7 +146,7 @@ function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
     if (pointer > APIC_WRITE) {
-      storeResolved(pointer, source, size);
+      storeResolved(pointer, resolvedGpa, resolvedCode, source, size);
     } else if (pointer == 1 || (pointer == APIC_WRITE && apicWrite(u32(resolvedGpa) & 0xfff, source, size))) {
       store<u32>(cpu + L.VCPU_mmioState, 0);
     } else {
@@ -158,23 +158,27 @@ function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
     return 0;
   }
   // Both halves must be writable before either is stored; of two that are not, the lower one is told.
-  if (resolvePair(va, first, size, view) == 0) return bail;
-  const low = resolve(va, first, ACCESS_WRITE, view);
-  storeResolved(low, source, first);
-  const high = resolve(va + u64(first), size - first, ACCESS_WRITE, view);
-  storeResolved(high, source + first, size - first);
+  const high = resolvePair(va, first, size, view);
+  if (high == 0) return bail;
+  // Neither is looked up again: the host may have taken a page's entry away meanwhile. The frame itself is ours until we leave guest mode.
+  storeResolved(pairLow, pairLowGpa, pairLowCode, source, first);
+  storeResolved(high, resolvedGpa, resolvedCode, source + first, size - first);
   return 0;
 }
 
-/** Makes both halves of an access over a page end writable. Returns the host address of the upper one, 0 = failed; `pairLow` is the other. */
+/** Makes both halves of an access over a page end writable. Returns the host address of the upper one, 0 = failed; `pairLow*` is the other. */
 function resolvePair(va: u64, first: u32, size: u32, view: u32): u32 {
   if (!isCanonical(va + u64(size) - 1)) return notCanonical();
   pairLow = resolve(va, first, ACCESS_WRITE, view);
   if (pairLow == 0) return 0;
+  pairLowGpa = resolvedGpa;
+  pairLowCode = resolvedCode;
   const high = resolve(va + u64(first), size - first, ACCESS_WRITE, view);
   return high == 0 ? 0 : pairLow <= APIC_WRITE || high <= APIC_WRITE ? unanswerable() : high;
 }
 let pairLow: u32 = 0;
+let pairLowGpa: u64 = 0;
+let pairLowCode: bool = false;
 
 /** Writes `size` (1..512) bytes from host address `source`, all or nothing. Returns 0 or the bail code. */
 export function writeBytes(va: u64, source: u32, size: u32): i32 { return writeAs(va, source, size, currentView()); }
