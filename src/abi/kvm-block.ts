@@ -20,6 +20,8 @@ export const KVM_DOMAIN = {
   /** u64, u32: UTC at VM start. Written before start. */
   wallSeconds: 0x00,
   wallNanoseconds: 0x08,
+  /** u32: register of the PC's clock that was selected last. Atomic. */
+  rtcRegister: 0x0c,
   /** KVM_HYPERCALL_COUNTS * u32: calls by number, the last for every other one. Atomic. */
   counts: 0x40,
 } as const;

@@ -30,6 +30,7 @@ function create(): Calls {
       uarts: Array.from({ length: 8 }, (_, n) => ({
         read: (register: number) => (log("uart read", n, register), 0x60), write: (register: number, value: number) => log("uart write", n, register, value),
       })),
+      rtc: { select: (register) => log("rtc select", register), read: () => 0x59 },
       ioApic: { readMmio: (offset) => (log("io apic read", offset), 7), writeMmio: (offset, value) => log("io apic write", offset, value) },
     },
   });
@@ -108,6 +109,16 @@ test("serial ports answer at their addresses, byte by byte", () => {
   assert.deepEqual(calls, [["uart write", 0, 0, 0x41], ["uart read", 1, 5], ["uart write", 7, 7, 0x55]]);
   assert.equal(vcpu.state.gpr32(RAX) & 0xff, 0x60);
   assert.equal(vcpu.counters.get("unclaimedPorts"), 0);
+});
+
+test("the PC's clock answers at its two ports", () => {
+  const { vcpu, calls } = create();
+  vcpu.setExit({ size: 0x101, address: 0x70, write: true, data: 0x8bn });
+  handlePortAccess(vcpu);
+  vcpu.setExit({ size: 0x101, address: 0x71 });
+  handlePortAccess(vcpu);
+  assert.deepEqual(calls, [["rtc select", 0x8b]]);
+  assert.equal(vcpu.state.gpr32(RAX) & 0xff, 0x59);
 });
 
 test("sleep type 5 with the enable bit powers off, the reset register restarts, and nothing else does", () => {
