@@ -79,6 +79,8 @@ export const UART = {
   receiverBusy: 0x20,
   /** 1 = the device thread has bytes that the receiver did not take. */
   inputWaiting: 0x24,
+  /** 1 = the device thread was told of what is in the output ring. */
+  outputTold: 0x2c,
   /** 1 = the interrupt line is high. */
   line: 0x28,
   /** Free running: bytes put into and taken out of the receive FIFO and the output ring. */
