@@ -169,6 +169,22 @@ test("two vCPUs come up, leave and come back, and flush each other's TLBs", { ti
   assert.doesNotMatch(await askGuest(vm, "dmesg"), COMPLAINT);
 });
 
+test("the pages of steal time and EOI are found anew while they are moved all the time", { timeout: TIMEOUT_MS }, async (context) => {
+  const vm = await bootKvm({ vcpus: 2, storm: 2000 });
+  context.after(() => vm.dispose());
+  const { pages } = vm.stats();
+  if (pages === undefined) return context.skip("this build moves no pages");
+  const expected = sha256(Buffer.alloc(2 * MIB));
+  for (let round = 0; round < 3; round++) {
+    const sums = await askGuest(vm, "for i in 1 2 3 4; do (dd if=/dev/zero bs=1M count=2 2>/dev/null | sha256sum; sleep 0.3) & done; wait");
+    assert.deepEqual(sums.split("\n"), new Array(4).fill(`${expected}  -`));
+  }
+  assert.equal(await askGuest(vm, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), "kvm-clock");
+  assert.doesNotMatch(await askGuest(vm, "dmesg"), COMPLAINT);
+  const { users } = vm.stats().pages;
+  for (const user of ["steal time", "PV EOI"]) assert.ok(users[user].revocations > 0, `${user}: ${JSON.stringify(users[user])}`);
+});
+
 describe("the end", { timeout: TIMEOUT_MS }, () => {
   for (const [command, reason] of [["poweroff -f", "power-off"], ["reboot -f", "reboot"], ["echo c >/proc/sysrq-trigger", "panic"]]) {
     test(`${command} ends the guest by ${reason}`, async () => {
