@@ -53,6 +53,7 @@ test("the deadline timer is KVM's to offer, the invariant TSC Xen's", () => {
   const xen = { ...caller, personality: XEN_PERSONALITY };
   assert.equal((cpuid(1, 0, caller)[2] >>> 24) & 1, 1);
   assert.equal((cpuid(1, 0, xen)[2] >>> 24) & 1, 0);
+  assert.deepEqual([cpuid(6, 0, caller), cpuid(6, 0, xen)], [[4, 0, 0, 0], [0, 0, 0, 0]], "a timer that never stops");
   assert.equal(cpuid(0x8000_0007, 0, caller)[3], 0);
   assert.equal(cpuid(0x8000_0007, 0, xen)[3], 0x100);
 });

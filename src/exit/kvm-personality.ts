@@ -44,7 +44,11 @@ const LEAVES: readonly CpuidLeaf[] = [
  * Without the invariant TSC, which most KVM guests do not get either: it would say that the TSC may be used past the clock, and the kernel
  * prefers it then.
  */
-const FEATURES: readonly CpuFeature[] = [{ name: "tsc_deadline_timer", leaf: 1, register: "ecx", bit: 24 }];
+const FEATURES: readonly CpuFeature[] = [
+  { name: "tsc_deadline_timer", leaf: 1, register: "ecx", bit: 24 },
+  // The APIC timer runs while the vCPU sleeps. Without this word Linux ticks on when it is idle.
+  { name: "arat", leaf: 6, register: "eax", bit: 2 },
+];
 
 const MSRS: readonly MsrEntry[] = [
   kvmRegister(MSR_KVM_WALL_CLOCK, "KVM wall clock, old number"),

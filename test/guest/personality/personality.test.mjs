@@ -78,6 +78,16 @@ describe("one vCPU", { timeout: TIMEOUT_MS }, () => {
     assert.ok(writes < timers * 1.7 + 100, `${writes} register writes for ${timers} timer interrupts`);
   });
 
+  test("a guest that has nothing to do does not tick", async () => {
+    const count = async () => Number(/LOC: +(\d+)/.exec(await askGuest(vm, "cat /proc/interrupts"))?.[1]);
+    const before = await count();
+    await askGuest(vm, "sleep 3");
+    const timers = await count() - before;
+    // With ticks there would be 750.
+    assert.ok(timers < 400, `${timers} timer interrupts in 3 s`);
+    assert.match(await askGuest(vm, "cat /proc/timer_list"), /\.hres_active +: 1/);
+  });
+
   test("the date is the host's", async () => {
     const before = Date.now();
     const guest = Number(await askGuest(vm, "date +%s")) * 1000;
