@@ -148,7 +148,8 @@ export class KvmDomain {
   #enterRunning(vcpu: number): void {
     const gpa = this.#area(vcpu, KVM_VCPU.stealTime);
     if (gpa === undefined) return;
-    if (this.#stealWindow.access(gpa, takePreempted) === true) this.#parts.flushTlb();
+    // Where the page cannot be asked (undefined), a flush may be owed.
+    if (this.#stealWindow.access(gpa, takePreempted) !== false) this.#parts.flushTlb();
     this.#publishSteal(vcpu, gpa);
   }
 
