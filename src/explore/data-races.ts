@@ -5,10 +5,14 @@
  * it; so do locks, and the frame allocator.
  */
 import type { Machine } from "./machine.js";
+import type { Operation } from "./model.js";
 
 /** How an access shares: what it conflicts with. */
 const PLAIN = 0;
 const SHARED = 1;
+
+/** Operations in which a thread may stand still for a word. */
+const STANDS: ReadonlySet<Operation["kind"]> = new Set(["await", "lock", "read-lock", "write-lock"]);
 
 /** The clocks of a machine. They lie in its regions. */
 export class DataRaces {
@@ -35,7 +39,10 @@ export class DataRaces {
   /** A plain access. */
   plain(thread: number, cell: number, isStore: boolean, isVolatile: boolean): void {
     this.#access(thread, cell, isStore, isVolatile ? SHARED : PLAIN);
-    if (!isVolatile) return;
+    if (!isVolatile) {
+      if (isStore && !this.#machine.layout.isTso) this.#passWaiting(thread, cell);
+      return;
+    }
     if (!isStore) this.#join(this.#clock(thread), this.#released(cell));
     else if (!this.#machine.layout.isTso) this.#release(thread, cell);
     // What comes behind a delayed store is not handed on with it.
@@ -44,7 +51,10 @@ export class DataRaces {
 
   /** A delayed store reaches memory: from here on, who reads it comes behind the step that made it (`event`, negative: not volatile). */
   drain(thread: number, cell: number, event: number): void {
-    if (event <= 0) return;
+    if (event <= 0) {
+      this.#passWaiting(thread, cell);
+      return;
+    }
     const { slab, layout } = this.#machine;
     const then = event * layout.length + layout.clocks + thread * this.#threads;
     slab.copyWithin(this.#released(cell), then, then + this.#threads);
@@ -71,6 +81,17 @@ export class DataRaces {
       if (isRace) this.#report(thread, other, cell);
     }
     slab[at + (2 * how + (isStore ? 0 : 1)) * this.#threads + thread] = slab[clock + thread]!;
+  }
+
+  /** A plain store reaches memory: whoever stands still for the word looks at it at the same time, even if it never goes on. */
+  #passWaiting(thread: number, cell: number): void {
+    const { slab, depth } = this.#machine;
+    const stored = slab[this.#accesses(cell) + thread]!;
+    for (let other = 0; other < this.#threads; other++) {
+      const operation = other === thread ? undefined : this.#machine.pendingAt(depth - 1, other);
+      if (operation === undefined || !("cell" in operation) || operation.cell !== cell) continue;
+      if (STANDS.has(operation.kind) && slab[this.#clock(other) + thread]! < stored) this.#report(thread, other, cell);
+    }
   }
 
   #report(thread: number, other: number, cell: number): void {

@@ -6,7 +6,7 @@
  */
 import type { EngineChecks } from "./checks.js";
 import { DataRaces } from "./data-races.js";
-import { carryOut, drainOldest } from "./effects.js";
+import { carryOut, cells, drainOldest } from "./effects.js";
 import { LiveThreads } from "./live-threads.js";
 import type { Finding, ModelView, Operation, Scenario } from "./model.js";
 import { FLAG_ENDED, FLAG_PARKED, FLAG_QUEUED, FLAG_STEPS_DONE, RegionLayout } from "./region.js";
@@ -133,11 +133,12 @@ export class Machine implements ModelView {
   footprintOfWaiting(thread: number): Footprint {
     const operation = this.pending(thread);
     if (operation === undefined || !("cell" in operation) || this.hasFlag(thread, FLAG_STEPS_DONE)) return [];
-    const { cell } = operation;
-    if (operation.kind === "await") return [cell * 2];
-    if (operation.kind !== "lock" && operation.kind !== "read-lock" && operation.kind !== "write-lock") return [];
-    const isVisible = this.#visible[cell] !== 0 && this.checks.ordersVisibleSteps;
-    return isVisible ? [cell * 2 + 1, (this.layout.wordCount + 1) * 2 + 1] : [cell * 2 + 1];
+    const { cell, kind } = operation;
+    if (kind !== "await" && kind !== "lock" && kind !== "read-lock" && kind !== "write-lock") return [];
+    const marks = [cell * 2 + (kind === "await" ? 0 : 1)];
+    if (this.layout.isTso) marks.push(cells.buffer(this, thread) * 2);
+    if (kind !== "await" && this.#visible[cell] !== 0 && this.checks.ordersVisibleSteps) marks.push(cells.view(this) * 2 + 1);
+    return marks;
   }
 
   /** Whether a thread is behind its last operation, or stands still for having used up its retries or steps. */
@@ -243,7 +244,7 @@ export class Machine implements ModelView {
     this.footprint.push(mark);
     const cell = mark >> 1;
     if ((mark & 1) !== 0 && cell <= this.layout.wordCount && this.#visible[cell] !== 0 && this.checks.ordersVisibleSteps) {
-      const view = (this.layout.wordCount + 1) * 2 + 1;
+      const view = cells.view(this) * 2 + 1;
       if (!this.footprint.includes(view)) this.footprint.push(view);
     }
   }
