@@ -57,6 +57,8 @@ export class Machine implements ModelView {
   hasNewVisible = false;
   /** Of a step in which a delayed store reached memory: the step in which it was made. */
   drainedEvent = -1;
+  /** Told of operations that may be no steps of their own. For pictures. */
+  onLocal: ((thread: number, operation: Operation) => void) | undefined;
   /** All steps ever made. */
   stepCount = 0;
   readonly #options: MachineOptions;
@@ -307,6 +309,7 @@ export class Machine implements ModelView {
 
   /** Carries out what is no step of its own; false: it is one, or the thread stands still here. */
   #isDoneAtOnce(thread: number, operation: Operation): boolean {
+    this.onLocal?.(thread, operation);
     switch (operation.kind) {
       case "claim":
         if (!operation.holds) this.report("claim", `${this.threadNames[thread]}: ${operation.says}`);
@@ -315,6 +318,7 @@ export class Machine implements ModelView {
         this.slab[this.base + this.layout.noSleep(thread)]! += operation.begins ? 1 : -1;
         return true;
       case "note":
+        this.#checkCell(operation.cell);
         this.slab[this.base + operation.cell] = operation.value;
         this.touch(operation.cell * 2 + 1);
         return true;
@@ -322,6 +326,10 @@ export class Machine implements ModelView {
       case "retry": return this.#mayRetry(thread, operation.why);
       default: return false;
     }
+  }
+
+  #checkCell(cell: number): void {
+    if (!(cell >= 0 && cell < this.layout.wordCount)) throw new RangeError(`there is no word ${cell}: the scenario has ${this.layout.wordCount}`);
   }
 
   #mayRetry(thread: number, why: string): boolean {
@@ -336,10 +344,17 @@ export class Machine implements ModelView {
 
   #arrive(thread: number, operation: Operation): void {
     const { layout, base } = this;
+    if ("cell" in operation) this.#checkCell(operation.cell);
     if ("sleeps" in operation && operation.sleeps && this.slab[base + layout.noSleep(thread)]! > 0 && this.checks.findsSleeps) {
       this.report("sleep-in-no-sleep", `${this.threadNames[thread]} may sleep in ${this.describe(operation)}, where it must not`);
     }
     if (++this.slab[base + layout.steps(thread)]! > this.#options.stepsMax) this.slab[base + layout.flags(thread)]! |= FLAG_STEPS_DONE;
+  }
+
+  /** A process in words. */
+  processName(process: number): string {
+    const { threadCount } = this.layout;
+    return process < threadCount ? this.threadNames[process]! : `${this.threadNames[process - threadCount] ?? "nobody"}'s store buffer`;
   }
 
   /** An operation in words, without its result. */
@@ -364,6 +379,7 @@ export class Machine implements ModelView {
   }
 
   #digest(thread: number, result: number): void {
+    if (!this.checks.hashesHistories) return;
     const at = this.base + this.layout.digest(thread);
     const low = result | 0;
     const high = low === result ? 0 : Math.floor(result / 2 ** 32) | 0;

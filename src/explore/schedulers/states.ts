@@ -25,6 +25,7 @@ export function searchStates(exploration: Exploration, visited: StateSet = new S
   raceAhead(machine);
   exploration.noteFindings();
   tally.states++;
+  if (machine.enabled === 0) exploration.endPath();
   for (let depth = root; depth >= root;) {
     if (exploration.mustEnd) return;
     const left = untried[depth]!;
