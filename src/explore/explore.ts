@@ -155,7 +155,7 @@ function reportLines({ scenario, mutation, verdict, findings, schedule, tally, b
   if (verdict === "incomplete") return [`${name}: nothing found, but the time was over before all was looked at; bound: ${bounds}`, counts];
   const lines = schedule === undefined ? [] : [...drawSchedule(schedule.trace), ""];
   if (verdict === "replayed") return [...lines, `${name}: this schedule shows nothing wrong`];
-  const length = schedule === undefined ? "" : ` (${schedule.trace.steps.length} steps, ${schedule.preemptions} preemptions${schedule.isShortest ? ", the fewest there are" : ""})`;
+  const length = schedule === undefined ? "" : ` (${schedule.trace.steps.length} steps, ${schedule.preemptions} preemption${schedule.preemptions === 1 ? "" : "s"}${schedule.isShortest ? ", the fewest there are" : ""})`;
   const [first, ...others] = findings;
   return [
     ...lines, `${name} fails: ${first!.kind}: ${first!.says}${length}`, ...others.map(({ kind, says }) => `also: ${kind}: ${says}`),
