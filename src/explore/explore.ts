@@ -1,6 +1,6 @@
 /** Explores a scenario: searches, and if something is found makes the schedule short. */
-import { Exploration, NewVisible, type SearchLimits, type Tally } from "./exploration.js";
-import type { MachineOptions } from "./machine.js";
+import { Exploration, LearnedMore, type SearchLimits, type Tally } from "./exploration.js";
+import { type MachineOptions, nothingWatched } from "./machine.js";
 import type { Finding, ScenarioDescription } from "./model.js";
 import { boundsText, decideOptions, type DecidedOptions, type ExploreOptions, ExploreOptionError } from "./options.js";
 import { drawSchedule } from "./picture.js";
@@ -51,7 +51,7 @@ class Explorer {
   readonly #description: ScenarioDescription;
   readonly #options: ExploreOptions;
   readonly #decided: DecidedOptions;
-  readonly #machineOptions: Omit<MachineOptions, "hasClocks" | "visible">;
+  readonly #machineOptions: Omit<MachineOptions, "hasClocks" | "watched">;
   readonly #beganMs = performance.now();
 
   constructor(description: ScenarioDescription, options: ExploreOptions) {
@@ -73,7 +73,7 @@ class Explorer {
     const exploration = this.#search();
     const [first] = exploration.findings.values();
     if (first === undefined) return this.#report(exploration.isIncomplete ? "incomplete" : "holds", [], exploration.tally);
-    const shortest = shortestSchedule(this.#withVisible(), first.kind);
+    const shortest = shortestSchedule(this.#watching(), first.kind);
     const trace = traceOf(this.#machineOptions, shortest ?? first.choices);
     const shown = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find(({ kind }) => kind === first.kind);
     const others = [...exploration.findings.values()].filter((finding) => finding !== first).map(({ kind, says }) => ({ kind, says }));
@@ -98,14 +98,14 @@ class Explorer {
     return { replay: writeSchedule(this.#header(), choices), preemptions: trace.preemptions, isShortest, trace };
   }
 
-  #withVisible(): MachineOptions {
+  #watching(): MachineOptions {
     const { words } = this.#machineOptions.create();
     const hasClocks = this.#decided.scheduler !== "dfs" || this.#decided.reduction !== "states";
-    return { ...this.#machineOptions, hasClocks, visible: new Uint8Array(words.length + 1) };
+    return { ...this.#machineOptions, hasClocks, watched: nothingWatched(words.length) };
   }
 
   #search(): Exploration {
-    const machineOptions = this.#withVisible();
+    const machineOptions = this.#watching();
     const { findsAll, preemptions, timeMsMax } = this.#decided;
     const { onProgress } = this.#options;
     const limits: SearchLimits = {
@@ -122,7 +122,7 @@ class Explorer {
         if (!exploration.isDone) this.#run(exploration);
         return exploration;
       } catch (error) {
-        if (!(error instanceof NewVisible)) throw error;
+        if (!(error instanceof LearnedMore)) throw error;
       }
     }
   }

@@ -22,8 +22,21 @@ export interface MachineOptions {
   readonly checks: EngineChecks;
   /** Data races by vector clocks along the path; otherwise by two threads about to access the same word. */
   readonly hasClocks: boolean;
-  /** Words whose writes an invariant may notice, and behind them 1 if it notices frames; grows while exploring. */
+  /** What is known about the scenario from having watched it; grows while exploring. */
+  readonly watched: Watched;
+}
+
+/** What a search has to know of a scenario before it may leave anything out. Learned by watching; learning more begins the search anew. */
+export interface Watched {
+  /** 1: a word whose writes an invariant may notice; behind the words, 1 if it notices frames. */
   readonly visible: Uint8Array;
+  /** Whether threads write words together with other steps (note). */
+  hasNotes: boolean;
+}
+
+/** Nothing is known yet. */
+export function nothingWatched(wordCount: number): Watched {
+  return { visible: new Uint8Array(wordCount + 1), hasNotes: false };
 }
 
 const DEPTH_START = 64;
@@ -53,8 +66,8 @@ export class Machine implements ModelView {
   footprint: number[] = [];
   /** What the last step, or the start, has shown to be wrong. */
   readonly found: Finding[] = [];
-  /** Whether an invariant was seen to look at a word that it had not looked at before. */
-  hasNewVisible = false;
+  /** Whether something was learned since the start that the search relied on knowing. */
+  hasLearned = false;
   /** Of a step in which a delayed store reached memory: the step in which it was made. */
   drainedEvent = -1;
   /** Told of operations that may be no steps of their own. For pictures. */
@@ -93,7 +106,7 @@ export class Machine implements ModelView {
     this.races = hasClocks ? new DataRaces(this) : undefined;
     this.slab = new Float64Array(this.layout.length * (DEPTH_START + 1));
     this.#updated = new Float64Array(threads.length * (DEPTH_START + 1));
-    this.#visible = options.visible;
+    this.#visible = options.watched.visible;
     this.#start();
   }
 
@@ -119,6 +132,11 @@ export class Machine implements ModelView {
   /** Processes that can go on, a bit each. */
   get enabled(): number {
     return this.#enabled[this.depth]!;
+  }
+
+  /** Whether threads of this scenario may write words together with other steps. */
+  get hasNotes(): boolean {
+    return this.#options.watched.hasNotes;
   }
 
   /** Processes that could go on at a depth of the present path. */
@@ -179,7 +197,7 @@ export class Machine implements ModelView {
     if (!(place in this.#visible)) throw new RangeError(`there is no word ${place}`);
     if (!this.#isAsking) return;
     this.#visible[place] = 1;
-    this.hasNewVisible = true;
+    this.hasLearned = true;
   }
 
   /** Notes a finding of the step that is being made. */
@@ -285,7 +303,7 @@ export class Machine implements ModelView {
     this.#settle();
     this.askInvariant();
     // No step was made without knowing these.
-    this.hasNewVisible = false;
+    this.hasLearned = false;
   }
 
   /** The thread's own code up to its next step. */
@@ -319,6 +337,7 @@ export class Machine implements ModelView {
         return true;
       case "note":
         this.#checkCell(operation.cell);
+        if (!this.#options.watched.hasNotes) this.#options.watched.hasNotes = this.hasLearned = true;
         this.slab[this.base + operation.cell] = operation.value;
         this.touch(operation.cell * 2 + 1);
         return true;

@@ -1,5 +1,6 @@
 /** A set of states by digests of 64 bits, each with the least cost (fewest preemptions, say) at which it was reached. Open addressing, linear probing. */
 import type { Machine } from "./machine.js";
+import { FLAG_QUEUED } from "./region.js";
 
 const SIZE_START = 1 << 12;
 
@@ -14,11 +15,18 @@ const digest: StateDigest = { low: 0, high: 0 };
 /** Digest of the machine's present state, and of the thread whose turn it is where that matters. The object is used again. */
 export function digestOf(machine: Machine, current: number): StateDigest {
   const { slab, base, layout } = machine;
-  let a = 0x2545f491 ^ current;
-  let b = 0x1b873593 + current;
+  // Mixed before the first word is: otherwise 2 with a first word of 1 would be 1 with a first word of 2.
+  let a = Math.imul(current + 0x51ed27, 0x9e3779b1);
+  let b = Math.imul(current + 0x2f0b4f, 0x85ebca6b);
+  a ^= a >>> 15;
+  b ^= b >>> 13;
   const end = base + layout.hashedLength;
+  const firstFlags = base + layout.flags(0);
+  const behindFlags = base + layout.framesAllocated;
   for (let at = base; at < end; at++) {
-    const value = slab[at]!;
+    let value = slab[at]!;
+    // Of a thread's flags, all but this one follow from what it has seen, once it has gone on.
+    if (at >= firstFlags && at < behindFlags && (at - firstFlags) % 3 === 0) value = (value & FLAG_QUEUED);
     const low = value | 0;
     a = Math.imul(a ^ low, 0x9e3779b1);
     b = Math.imul(b + low, 0x85ebca6b);

@@ -1,6 +1,6 @@
 /** A schedule step by step, with all that can be said about each: what pictures are made from. */
 import { lookAtEnd } from "./ends.js";
-import { FLAG_PARKED, Machine, type MachineOptions } from "./machine.js";
+import { FLAG_PARKED, Machine, type MachineOptions, nothingWatched } from "./machine.js";
 import type { Finding, Operation } from "./model.js";
 import { isPreemption, previousThread } from "./preemptions.js";
 import { replayScheduler } from "./schedulers/replay.js";
@@ -35,9 +35,9 @@ export interface Trace {
 }
 
 /** Carries a schedule out. Throws ReplayError if it does not fit. */
-export function traceOf(options: Omit<MachineOptions, "hasClocks" | "visible">, choices: readonly number[]): Trace {
+export function traceOf(options: Omit<MachineOptions, "hasClocks" | "watched">, choices: readonly number[]): Trace {
   const wordCount = options.create().words.length;
-  const machine = new Machine({ ...options, hasClocks: true, visible: new Uint8Array(wordCount + 1) });
+  const machine = new Machine({ ...options, hasClocks: true, watched: nothingWatched(wordCount) });
   const atStart = [...machine.found];
   const recorder = new Recorder(machine);
   const wordsAtStart = recorder.words();
