@@ -75,10 +75,10 @@ class Explorer {
     if (first === undefined) return this.#report(exploration.isIncomplete ? "incomplete" : "holds", [], exploration.tally);
     const shortest = shortestSchedule(this.#watching(), first.kind);
     const trace = traceOf(this.#machineOptions, shortest ?? first.choices);
-    const shown = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find(({ kind }) => kind === first.kind);
-    const others = [...exploration.findings.values()].filter((finding) => finding !== first).map(({ kind, says }) => ({ kind, says }));
+    const shown = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find(({ kind }) => kind === first.kind) ?? first;
+    const others = [...exploration.findings.values()].filter(({ kind, says }) => kind !== shown.kind || says !== shown.says).map(({ kind, says }) => ({ kind, says }));
     const schedule = this.#schedule(trace, shortest ?? first.choices, shortest !== undefined);
-    return this.#report("fails", [shown ?? { kind: first.kind, says: first.says }, ...others], exploration.tally, schedule);
+    return this.#report("fails", [{ kind: shown.kind, says: shown.says }, ...others], exploration.tally, schedule);
   }
 
   #replay(text: string): ExploreReport {
