@@ -16,7 +16,7 @@
  */
 import type { Scenario } from "../model.js";
 import type { Steps } from "./steps.js";
-import { Words, fence, free, load, maySleep, noSleep, plainStore, protocol, sleepUntil, store, thread, use } from "./steps.js";
+import { Words, fence, free, load, maySleep, noSleep, plainLoad, plainStore, protocol, sleepUntil, store, thread, use } from "./steps.js";
 
 /** Protocol (g). */
 export const IPI_GRACE = protocol({
@@ -43,7 +43,7 @@ function create(variant = ""): Scenario {
     yield noSleep();
     if (variant !== "mode not published") yield plainStore(mode, READING);
     if (variant !== "barrier missing") yield fence();
-    const table = yield load(link);
+    const table = yield plainLoad(link);
     if (variant === "walker sleeps") yield sleepUntil(link, () => true);
     if (table !== 0) yield use(table);
     yield store(mode, OUTSIDE);
