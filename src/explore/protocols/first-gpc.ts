@@ -85,7 +85,7 @@ function create(variant = ""): Scenario {
     if (isValid) {
       const frame = yield load(khva);
       yield claim(frame !== 0, "a valid cache shows no frame: a write through a null pointer");
-      yield* page.setEvent(frame);
+      if (frame !== 0) yield* page.setEvent(frame);
       yield landsInCurrentFrame(began, frame, 2);
     }
     yield readUnlock(gpcLock);

@@ -16,13 +16,14 @@
  */
 import type { Scenario } from "../model.js";
 import type { Steps } from "./steps.js";
-import { Words, fence, free, load, maySleep, noSleep, plainLoad, plainStore, protocol, sleepUntil, store, thread, use } from "./steps.js";
+import { Words, fence, free, load, maySleep, noSleep, readOnce, writeOnce, protocol, sleepUntil, store, thread, use } from "./steps.js";
 
 /** Protocol (g). */
 export const IPI_GRACE = protocol({
   name: "ipi-grace",
   says: "a walker with interrupts off publishes a mode; who unlinks waits for all processors that are not outside",
   expected: "holds",
+  isTso: true,
   variants: {
     "mode not published": "use-after-free",
     "barrier missing": "use-after-free",
@@ -41,9 +42,9 @@ function create(variant = ""): Scenario {
 
   function* walker(): Steps {
     yield noSleep();
-    if (variant !== "mode not published") yield plainStore(mode, READING);
+    if (variant !== "mode not published") yield writeOnce(mode, READING);
     if (variant !== "barrier missing") yield fence();
-    const table = yield plainLoad(link);
+    const table = yield readOnce(link);
     if (variant === "walker sleeps") yield sleepUntil(link, () => true);
     if (table !== 0) yield use(table);
     yield store(mode, OUTSIDE);

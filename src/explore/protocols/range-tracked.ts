@@ -20,7 +20,7 @@ import { HostPage } from "./host-page.js";
 import { hasNoLeak } from "./invariants.js";
 import type { Steps } from "./steps.js";
 import {
-  Words, add, fence, load, plainLoad, plainStore, protocol, readLock, readUnlock, spinUntil, store, thread, useWrite, writeLock, writeUnlock,
+  Words, add, fence, load, readOnce, writeOnce, protocol, readLock, readUnlock, spinUntil, store, thread, useWrite, writeLock, writeUnlock,
 } from "./steps.js";
 
 /** Protocol (m). Needs a memory model that delays plain stores (TSO) to show its faults. */
@@ -28,6 +28,7 @@ export const RANGE_TRACKED = protocol({
   name: "range-tracked",
   says: "valid and range are written and read crosswise, with a full barrier on both sides",
   expected: "holds",
+  isTso: true,
   variants: { "no barrier in refresh": "use-after-free", "no barrier in start": "use-after-free", "range behind count": "use-after-free" },
   create,
 });
@@ -43,12 +44,12 @@ function create(variant = ""): Scenario {
       const before = yield load(seq);
       const frame = yield* page.lookUp();
       yield writeLock(gpcLock);
-      yield plainStore(khva, frame);
-      yield plainStore(valid, 1);
+      yield writeOnce(khva, frame);
+      yield writeOnce(valid, 1);
       if (variant !== "no barrier in refresh") yield fence();
-      const isCovered = (yield plainLoad(count)) !== 0 && (yield plainLoad(range)) === 1;
-      const isStale = isCovered || (yield plainLoad(seq)) !== before;
-      if (isStale) yield plainStore(valid, 0);
+      const isCovered = (yield readOnce(count)) !== 0 && (yield readOnce(range)) === 1;
+      const isStale = isCovered || (yield readOnce(seq)) !== before;
+      if (isStale) yield writeOnce(valid, 0);
       yield writeUnlock(gpcLock);
       yield* page.put(frame);
       if (!isStale) return;
@@ -57,8 +58,8 @@ function create(variant = ""): Scenario {
   }
   function* write(): Steps<boolean> {
     yield readLock(gpcLock);
-    const isValid = (yield plainLoad(valid)) === 1;
-    if (isValid) yield useWrite(yield plainLoad(khva));
+    const isValid = (yield readOnce(valid)) === 1;
+    if (isValid) yield useWrite(yield readOnce(khva));
     yield readUnlock(gpcLock);
     return isValid;
   }
@@ -66,15 +67,15 @@ function create(variant = ""): Scenario {
     while (!(yield* write())) yield* refresh();
   }
   function* host(): Steps {
-    if (variant !== "range behind count") yield plainStore(range, 1);
-    yield plainStore(count, 1);
+    if (variant !== "range behind count") yield writeOnce(range, 1);
+    yield writeOnce(count, 1);
     if (variant !== "no barrier in start") yield fence();
-    if ((yield plainLoad(valid)) === 1) {
+    if ((yield readOnce(valid)) === 1) {
       yield writeLock(gpcLock);
       yield store(valid, 0);
       yield writeUnlock(gpcLock);
     }
-    if (variant === "range behind count") yield plainStore(range, 1);
+    if (variant === "range behind count") yield writeOnce(range, 1);
     yield* page.remap();
     yield add(seq, 1);
     yield store(count, 0);

@@ -14,6 +14,10 @@ export type FindingKind = Finding["kind"];
 export interface ProtocolScenario extends ScenarioDescription {
   /** What exploring a variant must lead to, by the variant's name. A variant is a planted fault, or another environment. */
   readonly variants: Readonly<Record<string, FindingKind | "holds">>;
+  /** Stores may be delayed by the processor; otherwise accesses are sequentially consistent. */
+  readonly isTso?: boolean;
+  /** Most preemptions that an ordinary run tries, for variants ("" = none) whose schedules are too many; a deep run tries all. */
+  readonly bounds?: Readonly<Record<string, number>>;
 }
 
 /** Makes a scenario; the names of its variants are its mutations. */
@@ -44,8 +48,9 @@ export const add = (cell: Cell, amount: number): Operation => update(cell, (valu
 export const setBits = (cell: Cell, bits: number): Operation => update(cell, (value) => value | bits);
 export const clearBits = (cell: Cell, bits: number): Operation => update(cell, (value) => value & ~bits);
 export const exchange = (cell: Cell, value: number): Operation => update(cell, () => value);
-export const plainLoad = (cell: Cell): Operation => ({ kind: "plain-load", cell });
-export const plainStore = (cell: Cell, value: number): Operation => ({ kind: "plain-store", cell, value });
+/** As the kernel's READ_ONCE and WRITE_ONCE: no data race, but the store may be delayed. */
+export const readOnce = (cell: Cell): Operation => ({ kind: "plain-load", cell, volatile: true });
+export const writeOnce = (cell: Cell, value: number): Operation => ({ kind: "plain-store", cell, value, volatile: true });
 export const fence = (): Operation => ({ kind: "fence" });
 /** Sleeps until the word is as wanted. */
 export const sleepUntil = (cell: Cell, until: (value: number) => boolean): Operation => ({ kind: "await", cell, until, sleeps: true });
