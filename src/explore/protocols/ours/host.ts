@@ -214,7 +214,7 @@ export class Window {
       if (isCurrent) return mapped.frame;
     } else {
       yield add(this.#slot, 1);
-      if ((yield load(this.#page.sequence)) === mapped.sequence) return mapped.frame;
+      if (fault === "sequence not compared in the access" || (yield load(this.#page.sequence)) === mapped.sequence) return mapped.frame;
     }
     yield add(this.#slot, 1);
     this.#mapped = undefined;

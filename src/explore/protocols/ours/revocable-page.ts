@@ -39,6 +39,7 @@ export const OUR_PAGE = protocol({
     "discard": "holds",
     "non-blockable discard": "holds",
     "two changes": "holds",
+    "sequence not compared in the access": "use-after-free",
     "sequence not tested": "holds",
     "active not tested": "use-after-free",
     "active not raised": "use-after-free",
@@ -64,6 +65,7 @@ export const OUR_PAGE = protocol({
 });
 
 const MAPPED = [
+  "sequence not compared in the access",
   "mapped at start", "sequence not bumped in begin", "waits before it begins", "readers not waited for", "checked before the section",
   "section left before the use", "refresh inside the section", "gives up behind begin",
 ];
