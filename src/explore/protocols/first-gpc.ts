@@ -37,77 +37,98 @@ export const FIRST_GPC = protocol({
 });
 
 function create(variant = ""): Scenario {
-  const words = new Words();
-  const page = new HostPage(words);
-  const [valid, khva] = [words.word("valid"), words.word("khva")];
-  const gpcLock = words.word("gpc->lock");
-  const mmuLock = words.word("mmu_lock");
-  const mutex = words.word("refresh mutex");
-  const [count, inProgress, seq] = [words.word("count"), words.word("in_progress"), words.word("mmu seq")];
-  const changed = words.word("remap returned");
-  const isValidLast = variant.startsWith("valid last");
-  const isUnpinned = variant.includes("unpinned");
-  const testsCount = variant.includes("count tested");
+  return new FirstGpc(variant).scenario();
+}
 
-  function* refresh(): Steps {
-    yield lock(mutex);
-    yield writeLock(gpcLock);
-    const old = yield load(khva);
-    yield store(valid, isValidLast ? 0 : 1);
-    if (!isValidLast) yield store(khva, 0);
-    yield writeUnlock(gpcLock);
+/** Words and threads of one execution. */
+class FirstGpc {
+  readonly variant: string;
+  readonly words = new Words();
+  readonly page = new HostPage(this.words);
+  readonly valid = this.words.word("valid");
+  readonly khva = this.words.word("khva");
+  readonly gpcLock = this.words.word("gpc->lock");
+  readonly mmuLock = this.words.word("mmu_lock");
+  readonly mutex = this.words.word("refresh mutex");
+  readonly count = this.words.word("count");
+  readonly inProgress = this.words.word("in_progress");
+  readonly seq = this.words.word("mmu seq");
+  readonly changed = this.words.word("remap returned");
+  readonly isValidLast: boolean;
+  readonly isUnpinned: boolean;
+  readonly testsCount: boolean;
+
+  constructor(variant: string) {
+    this.variant = variant;
+    this.isValidLast = this.variant.startsWith("valid last");
+    this.isUnpinned = this.variant.includes("unpinned");
+    this.testsCount = this.variant.includes("count tested");
+  }
+
+  scenario(): Scenario {
+    return {
+      words: this.words.list, framesAtStart: 2, invariant: isNeverNegative(this.count, this.inProgress), atEnd: this.isUnpinned ? all(hasNoLeak(this.page)) : () => undefined,
+      threads: [thread("refresher", () => this.refresh()), thread("reader", () => this.reader()), thread("host", () => this.host())],
+    };
+  }
+
+  *refresh(): Steps {
+    yield lock(this.mutex);
+    yield writeLock(this.gpcLock);
+    const old = yield load(this.khva);
+    yield store(this.valid, this.isValidLast ? 0 : 1);
+    if (!this.isValidLast) yield store(this.khva, 0);
+    yield writeUnlock(this.gpcLock);
     let frame = 0;
     for (let isStale = true; isStale;) {
-      const before = yield load(seq);
-      frame = yield* page.lookUp();
-      yield testsCount ? writeLock(gpcLock) : spinLock(mmuLock);
-      isStale = (yield load(testsCount ? count : inProgress)) !== 0 || (yield load(seq)) !== before;
-      if (testsCount && !isStale) yield store(valid, 1);
-      if (testsCount && !isStale) yield store(khva, frame);
-      yield testsCount ? writeUnlock(gpcLock) : unlock(mmuLock);
-      if (isStale) yield* page.put(frame);
-      if (isStale) yield spinUntil(testsCount ? count : inProgress, (active) => active === 0);
+      const before = yield load(this.seq);
+      frame = yield* this.page.lookUp();
+      yield this.testsCount ? writeLock(this.gpcLock) : spinLock(this.mmuLock);
+      isStale = (yield load(this.testsCount ? this.count : this.inProgress)) !== 0 || (yield load(this.seq)) !== before;
+      if (this.testsCount && !isStale) yield store(this.valid, 1);
+      if (this.testsCount && !isStale) yield store(this.khva, frame);
+      yield this.testsCount ? writeUnlock(this.gpcLock) : unlock(this.mmuLock);
+      if (isStale) yield* this.page.put(frame);
+      if (isStale) yield spinUntil(this.testsCount ? this.count : this.inProgress, (active) => active === 0);
     }
-    if (!testsCount) {
-      yield writeLock(gpcLock);
-      yield store(khva, frame);
-      if (isValidLast) yield store(valid, 1);
-      yield writeUnlock(gpcLock);
+    if (!this.testsCount) {
+      yield writeLock(this.gpcLock);
+      yield store(this.khva, frame);
+      if (this.isValidLast) yield store(this.valid, 1);
+      yield writeUnlock(this.gpcLock);
     }
-    if (isUnpinned) yield* page.put(frame);
-    else if (old !== 0) yield* page.put(old);
-    yield unlock(mutex);
+    if (this.isUnpinned) yield* this.page.put(frame);
+    else if (old !== 0) yield* this.page.put(old);
+    yield unlock(this.mutex);
   }
-  function* reader(): Steps {
-    const began = yield load(changed);
-    yield readLock(gpcLock);
-    const isValid = (yield load(valid)) === 1;
+
+  *reader(): Steps {
+    const began = yield load(this.changed);
+    yield readLock(this.gpcLock);
+    const isValid = (yield load(this.valid)) === 1;
     if (isValid) {
-      const frame = yield load(khva);
+      const frame = yield load(this.khva);
       yield claim(frame !== 0, "a valid cache shows no frame: a write through a null pointer");
-      if (frame !== 0) yield* page.setEvent(frame);
+      if (frame !== 0) yield* this.page.setEvent(frame);
       yield landsInCurrentFrame(began, frame, 2);
     }
-    yield readUnlock(gpcLock);
+    yield readUnlock(this.gpcLock);
   }
-  function* host(): Steps {
-    yield add(count, 1);
-    yield writeLock(gpcLock);
-    yield store(valid, 0);
-    yield writeUnlock(gpcLock);
-    yield spinLock(mmuLock);
-    yield add(inProgress, 1);
-    yield unlock(mmuLock);
-    yield* page.remap();
-    yield spinLock(mmuLock);
-    yield add(seq, 1);
-    yield add(inProgress, -1);
-    yield unlock(mmuLock);
-    yield add(count, -1);
-    yield store(changed, 1);
+
+  *host(): Steps {
+    yield add(this.count, 1);
+    yield writeLock(this.gpcLock);
+    yield store(this.valid, 0);
+    yield writeUnlock(this.gpcLock);
+    yield spinLock(this.mmuLock);
+    yield add(this.inProgress, 1);
+    yield unlock(this.mmuLock);
+    yield* this.page.remap();
+    yield spinLock(this.mmuLock);
+    yield add(this.seq, 1);
+    yield add(this.inProgress, -1);
+    yield unlock(this.mmuLock);
+    yield add(this.count, -1);
+    yield store(this.changed, 1);
   }
-  return {
-    words: words.list, framesAtStart: 2, invariant: isNeverNegative(count, inProgress), atEnd: isUnpinned ? all(hasNoLeak(page)) : () => undefined,
-    threads: [thread("refresher", refresh), thread("reader", reader), thread("host", host)],
-  };
 }

@@ -46,81 +46,100 @@ const NOBODY = 2;
 const EVICTIONS = ["request nobody takes", "eviction without a bit"];
 
 function create(variant = ""): Scenario {
-  const words = new Words();
-  const page = new HostPage(words);
-  const hpa = words.word("hpa", 1);
-  const epoch = words.word("guest epoch");
-  const request = words.word("request");
-  const inProgress = words.word("in_progress");
-  const seq = words.word("mmu seq");
-  const irqLock = words.word("clock lock");
+  return new Kick(variant).scenario();
+}
+
+/** Words and threads of one execution. */
+class Kick {
+  readonly variant: string;
+  readonly words = new Words();
+  readonly page = new HostPage(this.words);
+  readonly hpa = this.words.word("hpa", 1);
+  readonly epoch = this.words.word("guest epoch");
+  readonly request = this.words.word("request");
+  readonly inProgress = this.words.word("in_progress");
+  readonly seq = this.words.word("mmu seq");
+  readonly irqLock = this.words.word("clock lock");
+
+  constructor(variant: string) {
+    this.variant = variant;
+  }
+
+  scenario(): Scenario {
+    const threads = [thread("host", () => this.host()), this.variant === "host access" ? thread("event sender", () => this.eventSender()) : thread("vCPU", () => this.vcpu())];
+    return { words: this.words.list, threads, framesAtStart: 2 };
+  }
 
   /** Sets a request and waits for who was in guest mode: the IPI's function has run there. */
-  function* kick(bits: number, waits: boolean): Steps {
-    if (bits !== 0) yield setBits(request, bits);
-    const seen = yield load(epoch);
-    if (waits && seen % 2 === 1) yield sleepUntil(epoch, (now) => now !== seen);
+  *kick(bits: number, waits: boolean): Steps {
+    if (bits !== 0) yield setBits(this.request, bits);
+    const seen = yield load(this.epoch);
+    if (waits && seen % 2 === 1) yield sleepUntil(this.epoch, (now) => now !== seen);
   }
-  function* start(): Steps {
-    yield add(inProgress, 1);
-    if (variant === "waits under an irq lock") yield spinLock(irqLock);
-    if (EVICTIONS.includes(variant)) yield* kick(variant === "request nobody takes" ? NOBODY : 0, true);
-    const isLate = ["no hook", "requested after clear", "requested in the TLB callback"].includes(variant);
-    if (!isLate) yield* kick(RELOAD, variant !== "no wait");
-    if (variant === "waits under an irq lock") yield unlock(irqLock);
+
+  *start(): Steps {
+    yield add(this.inProgress, 1);
+    if (this.variant === "waits under an irq lock") yield spinLock(this.irqLock);
+    if (EVICTIONS.includes(this.variant)) yield* this.kick(this.variant === "request nobody takes" ? NOBODY : 0, true);
+    const isLate = ["no hook", "requested after clear", "requested in the TLB callback"].includes(this.variant);
+    if (!isLate) yield* this.kick(RELOAD, this.variant !== "no wait");
+    if (this.variant === "waits under an irq lock") yield unlock(this.irqLock);
   }
-  function* host(): Steps {
-    yield* start();
-    const frame = yield* page.clearEntry();
-    if (variant === "requested in the TLB callback") yield noSleep();
-    if (variant.startsWith("requested")) yield* kick(RELOAD, true);
-    if (variant === "requested in the TLB callback") yield maySleep();
-    yield* page.put(frame);
-    yield* page.mapNew();
-    yield add(seq, 1);
-    yield add(inProgress, -1);
+
+  *host(): Steps {
+    yield* this.start();
+    const frame = yield* this.page.clearEntry();
+    if (this.variant === "requested in the TLB callback") yield noSleep();
+    if (this.variant.startsWith("requested")) yield* this.kick(RELOAD, true);
+    if (this.variant === "requested in the TLB callback") yield maySleep();
+    yield* this.page.put(frame);
+    yield* this.page.mapNew();
+    yield add(this.seq, 1);
+    yield add(this.inProgress, -1);
   }
-  function* reload(): Steps {
-    const retries = !["no retry", "requested after clear", "requested in the TLB callback"].includes(variant);
-    const before = yield load(seq);
-    const frame = yield* page.lookUp();
+
+  *reload(): Steps {
+    const retries = !["no retry", "requested after clear", "requested in the TLB callback"].includes(this.variant);
+    const before = yield load(this.seq);
+    const frame = yield* this.page.lookUp();
     // Looked up while an invalidation was active or ended: the vCPU raises its own request again, and so comes back here.
-    const isStale = retries && ((yield load(inProgress)) !== 0 || (yield load(seq)) !== before);
-    if (isStale) yield setBits(request, RELOAD);
-    else yield store(hpa, frame);
-    yield* page.put(frame);
-    if (isStale) yield spinUntil(inProgress, (active) => active === 0);
+    const isStale = retries && ((yield load(this.inProgress)) !== 0 || (yield load(this.seq)) !== before);
+    if (isStale) yield setBits(this.request, RELOAD);
+    else yield store(this.hpa, frame);
+    yield* this.page.put(frame);
+    if (isStale) yield spinUntil(this.inProgress, (active) => active === 0);
   }
-  function* serviceRequests(): Steps {
-    const bits = yield load(request);
+
+  *serviceRequests(): Steps {
+    const bits = yield load(this.request);
     if ((bits & RELOAD) !== 0) {
-      yield clearBits(request, RELOAD);
-      yield* reload();
+      yield clearBits(this.request, RELOAD);
+      yield* this.reload();
     }
     // A bit that no code of the vCPU takes: the entry is aborted again and again.
-    if ((bits & NOBODY) !== 0) yield spinUntil(request, (now) => (now & NOBODY) === 0);
+    if ((bits & NOBODY) !== 0) yield spinUntil(this.request, (now) => (now & NOBODY) === 0);
   }
-  function* vcpu(): Steps {
+
+  *vcpu(): Steps {
     for (let runs = 0; runs < 2;) {
-      if (variant === "request before mode" && (yield load(request)) !== 0) yield* serviceRequests();
-      yield add(epoch, 1);
-      if (variant === "waits under an irq lock") {
-        yield spinLock(irqLock);
-        yield unlock(irqLock);
+      if (this.variant === "request before mode" && (yield load(this.request)) !== 0) yield* this.serviceRequests();
+      yield add(this.epoch, 1);
+      if (this.variant === "waits under an irq lock") {
+        yield spinLock(this.irqLock);
+        yield unlock(this.irqLock);
       }
-      const isAsked = variant !== "request before mode" && (yield load(request)) !== 0;
+      const isAsked = this.variant !== "request before mode" && (yield load(this.request)) !== 0;
       if (!isAsked) {
-        yield use(yield load(hpa));
+        yield use(yield load(this.hpa));
         runs++;
       }
-      yield add(epoch, 1);
-      if (isAsked) yield* serviceRequests();
+      yield add(this.epoch, 1);
+      if (isAsked) yield* this.serviceRequests();
     }
   }
+
   /** Outside guest mode: neither interrupted nor waited for. */
-  function* eventSender(): Steps {
-    yield use(yield load(hpa));
+  *eventSender(): Steps {
+    yield use(yield load(this.hpa));
   }
-  const threads = [thread("host", host), variant === "host access" ? thread("event sender", eventSender) : thread("vCPU", vcpu)];
-  return { words: words.list, threads, framesAtStart: 2 };
 }

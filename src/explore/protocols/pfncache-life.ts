@@ -45,104 +45,133 @@ export const PFNCACHE_LIFE = protocol({
 const REFUSED = 2;
 
 function create(variant = ""): Scenario {
-  const words = new Words();
-  const [active, valid, listed] = [words.word("active", 1), words.word("valid", 1), words.word("listed", 1)];
-  const [khva, gpa] = [words.word("khva", 1), words.word("gpa", 1)];
-  const gpcLock = words.word("gpc->lock");
-  const mutex = words.word("refresh_lock");
-  const takesMutex = variant !== "no refresh mutex";
+  return new PfncacheLife(variant).scenario();
+}
 
-  function* refresh(wanted: number): Steps {
-    if (takesMutex) yield lock(mutex);
-    yield writeLock(gpcLock);
-    const isActive = variant === "refresh of an inactive cache" || (yield load(active)) === 1;
-    const oldMap = yield load(khva);
-    const isSame = (yield load(gpa)) === wanted;
-    const isDone = !isActive || (isSame && (yield load(valid)) === 1);
-    if (!isDone) {
-      yield store(gpa, wanted);
-      // Without the mutex: what another refresh reads here is this one's key, and the old one's frame.
-      yield store(valid, takesMutex ? 0 : yield load(valid));
-    }
-    yield writeUnlock(gpcLock);
-    if (!isDone) yield* lookUpAndPublish(oldMap, isSame);
-    if (takesMutex) yield unlock(mutex);
+/** Words and threads of one execution. */
+class PfncacheLife {
+  readonly variant: string;
+  readonly words = new Words();
+  readonly active = this.words.word("active", 1);
+  readonly valid = this.words.word("valid", 1);
+  readonly listed = this.words.word("listed", 1);
+  readonly khva = this.words.word("khva", 1);
+  readonly gpa = this.words.word("gpa", 1);
+  readonly gpcLock = this.words.word("gpc->lock");
+  readonly mutex = this.words.word("refresh_lock");
+  readonly takesMutex: boolean;
+
+  constructor(variant: string) {
+    this.variant = variant;
+    this.takesMutex = this.variant !== "no refresh mutex";
   }
-  function* lookUpAndPublish(oldMap: number, isSameFrame: boolean): Steps {
+
+  scenario(): Scenario {
+    if (this.variant === "no refresh mutex") return { words: this.words.list, framesAtStart: 1, threads: [
+      thread("refresher of gpa 2", () => this.refreshAndWrite()),
+      thread("refresher of gpa 2, too", () => this.refreshAndWrite()),
+    ] };
+    if (this.variant === "offset not recomputed") return offsetScenario();
+    if (this.variant === "lock initialised again") return lockScenario();
+    return {
+      words: this.words.list, framesAtStart: 1, threads: [thread("user", () => this.user()), thread("set_attr", () => this.attribute())],
+      invariant: all(validIsActive(this.valid, this.active), activeIsListed(this.gpcLock, this.active, this.listed)),
+    };
+  }
+
+  *refresh(wanted: number): Steps {
+    if (this.takesMutex) yield lock(this.mutex);
+    yield writeLock(this.gpcLock);
+    const isActive = this.variant === "refresh of an inactive cache" || (yield load(this.active)) === 1;
+    const oldMap = yield load(this.khva);
+    const isSame = (yield load(this.gpa)) === wanted;
+    const isDone = !isActive || (isSame && (yield load(this.valid)) === 1);
+    if (!isDone) {
+      yield store(this.gpa, wanted);
+      // Without the mutex: what another refresh reads here is this one's key, and the old one's frame.
+      yield store(this.valid, this.takesMutex ? 0 : yield load(this.valid));
+    }
+    yield writeUnlock(this.gpcLock);
+    if (!isDone) yield* this.lookUpAndPublish(oldMap, isSame);
+    if (this.takesMutex) yield unlock(this.mutex);
+  }
+
+  *lookUpAndPublish(oldMap: number, isSameFrame: boolean): Steps {
     const map = oldMap !== 0 && isSameFrame ? oldMap : yield allocate();
-    yield writeLock(gpcLock);
-    yield store(khva, map);
-    yield store(valid, 1);
-    yield writeUnlock(gpcLock);
+    yield writeLock(this.gpcLock);
+    yield store(this.khva, map);
+    yield store(this.valid, 1);
+    yield writeUnlock(this.gpcLock);
     if (oldMap !== 0 && oldMap !== map) yield free(oldMap);
   }
-  function* write(): Steps<boolean> {
-    yield readLock(gpcLock);
-    const isUsable = (yield load(active)) === 1 && (yield load(valid)) === 1;
+
+  *write(): Steps<boolean> {
+    yield readLock(this.gpcLock);
+    const isUsable = (yield load(this.active)) === 1 && (yield load(this.valid)) === 1;
     if (isUsable) {
-      const map = yield load(khva);
+      const map = yield load(this.khva);
       yield claim(map !== 0, "an active cache has no map: a write through a null pointer");
       yield useWrite(map);
       // The map made for gpa 1 is number 1; that of gpa 2 is any other.
-      const key = yield load(gpa);
-      if (variant === "no refresh mutex") yield claim((key === 1) === (map === 1), `the cache of gpa ${key} shows map ${map}, which is the other gpa's`);
+      const key = yield load(this.gpa);
+      if (this.variant === "no refresh mutex") yield claim((key === 1) === (map === 1), `the cache of this.gpa ${key} shows map ${map}, which is the other this.gpa's`);
     }
-    yield readUnlock(gpcLock);
+    yield readUnlock(this.gpcLock);
     return isUsable;
   }
-  function* deactivate(): Steps {
-    const isExclusive = variant !== "deactivate without mutex";
-    if (isExclusive) yield lock(mutex);
-    yield writeLock(gpcLock);
-    const map = yield load(khva);
-    yield store(valid, 0);
-    yield store(active, 0);
-    yield store(khva, 0);
-    yield writeUnlock(gpcLock);
-    yield store(listed, 0);
+
+  *refreshAndWrite(): Steps {
+    yield* this.refresh(2);
+    yield* this.write();
+  }
+
+  *deactivate(): Steps {
+    const isExclusive = this.variant !== "deactivate without mutex";
+    if (isExclusive) yield lock(this.mutex);
+    yield writeLock(this.gpcLock);
+    const map = yield load(this.khva);
+    yield store(this.valid, 0);
+    yield store(this.active, 0);
+    yield store(this.khva, 0);
+    yield writeUnlock(this.gpcLock);
+    yield store(this.listed, 0);
     if (map !== 0) yield free(map);
-    if (isExclusive) yield unlock(mutex);
+    if (isExclusive) yield unlock(this.mutex);
   }
-  function* activate(length = 1): Steps {
-    yield lock(mutex);
-    if (variant !== "length checked after activation" && length === REFUSED) return yield* giveUp();
-    if (variant !== "active before listed") yield store(listed, 1);
-    yield writeLock(gpcLock);
-    yield store(active, 1);
-    yield writeUnlock(gpcLock);
-    if (variant === "active before listed") yield store(listed, 1);
+
+  *activate(length = 1): Steps {
+    yield lock(this.mutex);
+    if (this.variant !== "length checked after activation" && length === REFUSED) return yield* this.giveUp();
+    if (this.variant !== "active before listed") yield store(this.listed, 1);
+    yield writeLock(this.gpcLock);
+    yield store(this.active, 1);
+    yield writeUnlock(this.gpcLock);
+    if (this.variant === "active before listed") yield store(this.listed, 1);
     if (length === REFUSED) {
-      yield claim((yield load(khva)) !== 0 || (yield load(active)) === 0, "an activation that failed left the cache active, with nothing behind it");
-      return yield* giveUp();
+      yield claim((yield load(this.khva)) !== 0 || (yield load(this.active)) === 0, "an activation that failed left the cache active, with nothing behind it");
+      return yield* this.giveUp();
     }
-    yield unlock(mutex);
-    yield* refresh(1);
+    yield unlock(this.mutex);
+    yield* this.refresh(1);
   }
-  function* giveUp(): Steps {
-    yield unlock(mutex);
+
+  *giveUp(): Steps {
+    yield unlock(this.mutex);
   }
-  function* attribute(): Steps {
-    yield* deactivate();
-    if (variant === "length checked after activation") yield* activate(REFUSED);
-    else if (variant !== "refresh of an inactive cache" && variant !== "deactivate without mutex") yield* activate();
+
+  *attribute(): Steps {
+    yield* this.deactivate();
+    if (this.variant === "length checked after activation") yield* this.activate(REFUSED);
+    else if (this.variant !== "refresh of an inactive cache" && this.variant !== "deactivate without mutex") yield* this.activate();
   }
+
   /** The memory behind the page went away for a moment: the cache is not valid, and its user refreshes it. */
-  function* user(): Steps {
-    yield writeLock(gpcLock);
-    if ((yield load(active)) === 1) yield store(valid, 0);
-    yield writeUnlock(gpcLock);
-    for (let tries = 0; tries < 2 && !(yield* write()); tries++) yield* refresh(1);
+  *user(): Steps {
+    yield writeLock(this.gpcLock);
+    if ((yield load(this.active)) === 1) yield store(this.valid, 0);
+    yield writeUnlock(this.gpcLock);
+    for (let tries = 0; tries < 2 && !(yield* this.write()); tries++) yield* this.refresh(1);
   }
-  if (variant === "no refresh mutex") return { words: words.list, framesAtStart: 1, threads: [
-    thread("refresher of gpa 2", function* () { yield* refresh(2); yield* write(); }),
-    thread("refresher of gpa 2, too", function* () { yield* refresh(2); yield* write(); }),
-  ] };
-  if (variant === "offset not recomputed") return offsetScenario();
-  if (variant === "lock initialised again") return lockScenario();
-  return {
-    words: words.list, framesAtStart: 1, threads: [thread("user", user), thread("set_attr", attribute)],
-    invariant: all(validIsActive(valid, active), activeIsListed(gpcLock, active, listed)),
-  };
 }
 
 /** B22: the page of the new address is the old one, and still valid: done, but for the offset. No second thread is needed. */

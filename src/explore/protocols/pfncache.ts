@@ -17,7 +17,7 @@
  *                                               count 0, seq = s: valid, frame 1; drops the reference: frame 1 is freed
  *     -> the next reader writes to a frame of somebody else's
  */
-import type { Scenario } from "../model.js";
+import type { Cell, Scenario } from "../model.js";
 import { HostPage } from "./host-page.js";
 import { all, hasNoLeak, isNeverNegative, isZeroAtEnd, landsInCurrentFrame } from "./invariants.js";
 import type { Steps } from "./steps.js";
@@ -55,111 +55,143 @@ export const PFNCACHE = protocol({
 });
 
 const STORM_ROUNDS = 3;
+const STARTS_VALID = ["valid at start", "lock without clearing", "cleared in end", "non-blockable", "reader leaves before it writes"];
 
 function create(variant = ""): Scenario {
-  const words = new Words();
-  const page = new HostPage(words);
-  const startsValid = ["valid at start", "lock without clearing", "cleared in end", "non-blockable", "reader leaves before it writes"].includes(variant);
-  const [valid, khva] = [words.word("valid", startsValid ? 1 : 0), words.word("khva", 1)];
-  const [gpcLock, mutex] = [words.word("gpc->lock"), words.word("refresh_lock")];
-  const [count, inProgress, seq] = [words.word("count"), words.word("in_progress"), words.word("seq")];
-  const changed = words.word("change returned");
-  const isInSlot = variant !== "hva outside memslots";
+  return new Pfncache(variant).scenario();
+}
+
+/** Words and threads of one execution. */
+class Pfncache {
+  readonly variant: string;
+  readonly words = new Words();
+  readonly page = new HostPage(this.words);
+  readonly valid: Cell;
+  readonly khva = this.words.word("khva", 1);
+  readonly gpcLock = this.words.word("gpc->lock");
+  readonly mutex = this.words.word("refresh_lock");
+  readonly count = this.words.word("count");
+  readonly inProgress = this.words.word("in_progress");
+  readonly seq = this.words.word("seq");
+  readonly changed = this.words.word("change returned");
+  readonly isInSlot: boolean;
+
+  constructor(variant: string) {
+    this.variant = variant;
+    this.valid = this.words.word("valid", STARTS_VALID.includes(variant) ? 1 : 0);
+    this.isInSlot = this.variant !== "hva outside memslots";
+  }
+
+  scenario(): Scenario {
+    const threads = [thread("user", () => this.user())];
+    if (this.variant === "storm") threads.push(thread("storm", () => this.storm()));
+    else threads.push(thread("host", () => this.host()));
+    if (this.variant === "two refreshers") threads.push(thread("refresher 2", () => this.refresh()));
+    if (this.variant === "valid before look-up") threads.push(thread("reader 2", () => this.writeOnce()));
+    return {
+      words: this.words.list, threads, framesAtStart: 2,
+      invariant: isNeverNegative(this.count, this.inProgress), atEnd: this.variant === "storm" ? () => undefined : all(hasNoLeak(this.page), isZeroAtEnd(this.count, this.inProgress)),
+    };
+  }
 
   /** Steps 9 to 14, once; whether the frame is published. */
-  function* tryPublish(sampled: number): Steps<boolean> {
-    const frame = yield* page.lookUp();
-    const before = variant === "sequence sampled after look-up" ? yield load(seq) : sampled;
-    if (variant === "reference dropped before publishing") yield* page.put(frame);
-    yield writeLock(gpcLock);
-    const isStale = yield* mustRetry(before);
+  *tryPublish(sampled: number): Steps<boolean> {
+    const frame = yield* this.page.lookUp();
+    const before = this.variant === "sequence sampled after look-up" ? yield load(this.seq) : sampled;
+    if (this.variant === "reference dropped before publishing") yield* this.page.put(frame);
+    yield writeLock(this.gpcLock);
+    const isStale = yield* this.mustRetry(before);
     if (!isStale) {
-      yield store(khva, frame);
-      yield store(valid, 1);
+      yield store(this.khva, frame);
+      yield store(this.valid, 1);
     }
-    yield writeUnlock(gpcLock);
-    if (variant !== "reference dropped before publishing" && !(variant === "reference kept" && !isStale)) yield* page.put(frame);
+    yield writeUnlock(this.gpcLock);
+    if (this.variant !== "reference dropped before publishing" && !(this.variant === "reference kept" && !isStale)) yield* this.page.put(frame);
     return !isStale;
   }
+
   /** mmu_notifier_retry_cache: count, then sequence. */
-  function* mustRetry(before: number): Steps<boolean> {
-    if (variant === "sequence tested before count") return (yield load(seq)) !== before || (yield load(count)) !== 0;
-    const active = yield load(variant === "in_progress instead of count" ? inProgress : count);
-    return active !== 0 || (variant !== "no sequence check" && (yield load(seq)) !== before);
+  *mustRetry(before: number): Steps<boolean> {
+    if (this.variant === "sequence tested before count") return (yield load(this.seq)) !== before || (yield load(this.count)) !== 0;
+    const active = yield load(this.variant === "in_progress instead of count" ? this.inProgress : this.count);
+    return active !== 0 || (this.variant !== "no sequence check" && (yield load(this.seq)) !== before);
   }
-  function* refresh(): Steps {
-    yield lock(mutex);
-    yield writeLock(gpcLock);
-    const isDone = (yield load(valid)) === 1;
-    if (!isDone) yield store(valid, variant === "valid before look-up" ? 1 : 0);
-    yield writeUnlock(gpcLock);
-    for (let rounds = 1; !isDone && rounds <= STORM_ROUNDS && !(yield* tryPublish(yield load(seq))); rounds++) {
-      if (variant === "storm") yield claim(rounds < STORM_ROUNDS, "I14: looked up in vain again and again, although nothing happened to this page");
-      else yield spinUntil(count, (active) => active === 0);
+
+  *refresh(): Steps {
+    yield lock(this.mutex);
+    yield writeLock(this.gpcLock);
+    const isDone = (yield load(this.valid)) === 1;
+    if (!isDone) yield store(this.valid, this.variant === "valid before look-up" ? 1 : 0);
+    yield writeUnlock(this.gpcLock);
+    for (let rounds = 1; !isDone && rounds <= STORM_ROUNDS && !(yield* this.tryPublish(yield load(this.seq))); rounds++) {
+      if (this.variant === "storm") yield claim(rounds < STORM_ROUNDS, "I14: looked up in vain again and again, although nothing happened to this page");
+      else yield spinUntil(this.count, (active) => active === 0);
     }
-    yield unlock(mutex);
+    yield unlock(this.mutex);
   }
-  function* write(): Steps<boolean> {
-    const began = yield load(changed);
-    yield readLock(gpcLock);
-    const isValid = (yield load(valid)) === 1;
-    if (variant === "reader leaves before it writes") yield readUnlock(gpcLock);
+
+  *write(): Steps<boolean> {
+    const began = yield load(this.changed);
+    yield readLock(this.gpcLock);
+    const isValid = (yield load(this.valid)) === 1;
+    if (this.variant === "reader leaves before it writes") yield readUnlock(this.gpcLock);
     if (isValid) {
-      const frame = yield load(khva);
-      yield* page.setEvent(frame);
+      const frame = yield load(this.khva);
+      yield* this.page.setEvent(frame);
       yield landsInCurrentFrame(began, frame, 2);
     }
-    if (variant !== "reader leaves before it writes") yield readUnlock(gpcLock);
+    if (this.variant !== "reader leaves before it writes") yield readUnlock(this.gpcLock);
     return isValid;
   }
-  function* user(): Steps {
-    for (let tries = 0; tries <= STORM_ROUNDS && !(yield* write()); tries++) yield* refresh();
+
+  *writeOnce(): Steps {
+    yield* this.write();
   }
-  function* start(): Steps {
-    if (variant !== "scan before count") yield add(count, 1);
-    if (variant !== "cleared in end") yield* invalidateCaches();
-    if (variant === "scan before count") yield add(count, 1);
-    if (isInSlot) yield add(inProgress, 1);
+
+  *user(): Steps {
+    for (let tries = 0; tries <= STORM_ROUNDS && !(yield* this.write()); tries++) yield* this.refresh();
   }
-  function* invalidateCaches(): Steps {
-    yield readLock(gpcLock);
-    const isValid = (yield load(valid)) === 1;
-    yield readUnlock(gpcLock);
+
+  *start(): Steps {
+    if (this.variant !== "scan before count") yield add(this.count, 1);
+    if (this.variant !== "cleared in end") yield* this.invalidateCaches();
+    if (this.variant === "scan before count") yield add(this.count, 1);
+    if (this.isInSlot) yield add(this.inProgress, 1);
+  }
+
+  *invalidateCaches(): Steps {
+    yield readLock(this.gpcLock);
+    const isValid = (yield load(this.valid)) === 1;
+    yield readUnlock(this.gpcLock);
     if (!isValid) return;
-    yield writeLock(gpcLock);
-    const isStill = variant === "valid not re-tested" || (yield load(valid)) === 1;
-    if (isStill && variant !== "lock without clearing") yield store(valid, 0);
-    yield writeUnlock(gpcLock);
+    yield writeLock(this.gpcLock);
+    const isStill = this.variant === "valid not re-tested" || (yield load(this.valid)) === 1;
+    if (isStill && this.variant !== "lock without clearing") yield store(this.valid, 0);
+    yield writeUnlock(this.gpcLock);
   }
-  function* end(): Steps {
-    if (variant === "cleared in end") yield* invalidateCaches();
-    if (variant === "count dropped before sequence") yield add(count, -1);
-    if (isInSlot) yield add(seq, 1);
-    if (isInSlot) yield add(inProgress, -1);
-    if (variant !== "count dropped before sequence") yield add(count, -1);
+
+  *end(): Steps {
+    if (this.variant === "cleared in end") yield* this.invalidateCaches();
+    if (this.variant === "count dropped before sequence") yield add(this.count, -1);
+    if (this.isInSlot) yield add(this.seq, 1);
+    if (this.isInSlot) yield add(this.inProgress, -1);
+    if (this.variant !== "count dropped before sequence") yield add(this.count, -1);
   }
-  function* host(): Steps {
-    if (variant === "non-blockable") yield noSleep();
-    yield* start();
-    yield* page.remap();
-    yield* end();
-    if (variant === "non-blockable") yield maySleep();
-    yield store(changed, 1);
+
+  *host(): Steps {
+    if (this.variant === "non-blockable") yield noSleep();
+    yield* this.start();
+    yield* this.page.remap();
+    yield* this.end();
+    if (this.variant === "non-blockable") yield maySleep();
+    yield store(this.changed, 1);
   }
+
   /** Invalidations of other pages of the VM, one upon the other: the count is theirs, too. */
-  function* storm(): Steps {
+  *storm(): Steps {
     for (let round = 0; round < STORM_ROUNDS; round++) {
-      yield add(count, 1);
-      yield add(count, -1);
+      yield add(this.count, 1);
+      yield add(this.count, -1);
     }
   }
-  const threads = [thread("user", user)];
-  if (variant === "storm") threads.push(thread("storm", storm));
-  else threads.push(thread("host", host));
-  if (variant === "two refreshers") threads.push(thread("refresher 2", refresh));
-  if (variant === "valid before look-up") threads.push(thread("reader 2", function* () { yield* write(); }));
-  return {
-    words: words.list, threads, framesAtStart: 2,
-    invariant: isNeverNegative(count, inProgress), atEnd: variant === "storm" ? () => undefined : all(hasNoLeak(page), isZeroAtEnd(count, inProgress)),
-  };
 }

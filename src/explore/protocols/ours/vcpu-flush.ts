@@ -45,83 +45,104 @@ const ASLEEP = 1 << 8;
 const epochOf = (word: number): number => word & 0xff;
 
 function create(variant = ""): Scenario {
-  const words = new Words();
-  const host = new OurHost(words, "", 0);
-  const page = new OurPage(words, host);
-  const [epoch, request, waiters] = [words.word("guest epoch"), words.word("request"), words.word("epoch waiters")];
-  const splitLock = words.word("split lock");
-  let tlb = 1;
+  return new VcpuFlush(variant).scenario();
+}
 
-  function* waitUntilLeft(seen: number): Steps {
-    if (variant === "must not sleep") {
-      yield spinUntil(epoch, (word) => epochOf(word) !== seen);
+/** Words and threads of one execution. */
+class VcpuFlush {
+  readonly variant: string;
+  readonly words = new Words();
+  readonly host = new OurHost(this.words, "", 0);
+  readonly page = new OurPage(this.words, this.host);
+  readonly epoch = this.words.word("guest epoch");
+  readonly request = this.words.word("request");
+  readonly waiters = this.words.word("epoch waiters");
+  readonly splitLock = this.words.word("split lock");
+  tlb = 1;
+
+  constructor(variant: string) {
+    this.variant = variant;
+  }
+
+  scenario(): Scenario {
+    const vcpu = this.variant.startsWith("walk") ? this.walk : this.runGuest;
+    return {
+      words: this.words.list, framesAtStart: 2, threads: [thread("change", () => this.change()), thread("vCPU", vcpu)],
+      atEnd: (view) => (this.variant.startsWith("walk") || this.page.hasEvent(view) ? undefined : "I9: the guest's store is not in its page"),
+    };
+  }
+
+  *waitUntilLeft(seen: number): Steps {
+    if (this.variant === "must not sleep") {
+      yield spinUntil(this.epoch, (word) => epochOf(word) !== seen);
       return;
     }
-    const isLate = variant === "waiter announced behind its look";
-    if (!isLate) yield add(waiters, 1);
+    const isLate = this.variant === "waiter announced behind its look";
+    if (!isLate) yield add(this.waiters, 1);
     for (;;) {
-      const word = yield update(epoch, (now) => (epochOf(now) === seen ? now | ASLEEP : now));
+      const word = yield update(this.epoch, (now) => (epochOf(now) === seen ? now | ASLEEP : now));
       if (epochOf(word) !== seen) break;
-      if (isLate) yield add(waiters, 1);
-      yield sleepUntil(epoch, (now) => (now & ASLEEP) === 0);
+      if (isLate) yield add(this.waiters, 1);
+      yield sleepUntil(this.epoch, (now) => (now & ASLEEP) === 0);
     }
-    yield add(waiters, -1);
+    yield add(this.waiters, -1);
   }
-  function* change(): Steps {
-    const frame = yield* page.cut();
-    if (variant === "waits with a lock the guest takes") yield spinLock(splitLock);
-    yield setBits(request, FLUSH);
-    const seen = epochOf(yield load(epoch));
-    if (seen % 2 === 1 && variant !== "not waited for") yield* waitUntilLeft(seen);
-    if (variant === "waits with a lock the guest takes") yield unlock(splitLock);
-    yield* page.copy();
-    yield* page.settle(2);
+
+  *change(): Steps {
+    const frame = yield* this.page.cut();
+    if (this.variant === "waits with a lock the guest takes") yield spinLock(this.splitLock);
+    yield setBits(this.request, FLUSH);
+    const seen = epochOf(yield load(this.epoch));
+    if (seen % 2 === 1 && this.variant !== "not waited for") yield* this.waitUntilLeft(seen);
+    if (this.variant === "waits with a lock the guest takes") yield unlock(this.splitLock);
+    yield* this.page.copy();
+    yield* this.page.settle(2);
     yield free(frame);
   }
-  function* leaveGuestMode(): Steps {
-    yield add(epoch, 1);
-    if ((yield load(waiters)) !== 0) yield clearBits(epoch, ASLEEP);
+
+  *leaveGuestMode(): Steps {
+    yield add(this.epoch, 1);
+    if ((yield load(this.waiters)) !== 0) yield clearBits(this.epoch, ASLEEP);
   }
-  function* service(): Steps {
-    yield clearBits(request, FLUSH);
-    tlb = 0;
+
+  *service(): Steps {
+    yield clearBits(this.request, FLUSH);
+    this.tlb = 0;
   }
+
   /** The guest's store: by the TLB; or by the NPT entry, which fills the TLB; or an exit. */
-  function* guestStore(): Steps<boolean> {
-    if (variant === "waits with a lock the guest takes") {
-      yield lock(splitLock);
-      yield unlock(splitLock);
+  *guestStore(): Steps<boolean> {
+    if (this.variant === "waits with a lock the guest takes") {
+      yield lock(this.splitLock);
+      yield unlock(this.splitLock);
     }
-    const frame = tlb !== 0 ? tlb : yield load(page.npt);
+    const frame = this.tlb !== 0 ? this.tlb : yield load(this.page.npt);
     if (frame === 0) return false;
-    tlb = frame;
-    yield* page.setEvent(frame);
+    this.tlb = frame;
+    yield* this.page.setEvent(frame);
     return true;
   }
-  function* runGuest(): Steps {
+
+  *runGuest(): Steps {
     for (let stores = 0; stores < 2;) {
-      if (variant === "request looked at before guest mode" && (yield load(request)) !== 0) yield* service();
-      yield add(epoch, 1);
-      const isAsked = variant !== "request looked at before guest mode" && (yield load(request)) !== 0;
-      const isStored = !isAsked && (yield* guestStore());
-      yield* leaveGuestMode();
+      if (this.variant === "request looked at before guest mode" && (yield load(this.request)) !== 0) yield* this.service();
+      yield add(this.epoch, 1);
+      const isAsked = this.variant !== "request looked at before guest mode" && (yield load(this.request)) !== 0;
+      const isStored = !isAsked && (yield* this.guestStore());
+      yield* this.leaveGuestMode();
       if (isStored) stores++;
-      else if (isAsked) yield* service();
-      else yield* page.faultIn();
+      else if (isAsked) yield* this.service();
+      else yield* this.page.faultIn();
     }
   }
+
   /** asInGuestMode: reads the NPT without a TLB, for a hypercall's argument. */
-  function* walk(): Steps {
-    const isInside = variant !== "walk outside guest mode";
-    if (isInside) yield add(epoch, 1);
-    const frame = yield load(page.npt);
+  *walk(): Steps {
+    const isInside = this.variant !== "walk outside guest mode";
+    if (isInside) yield add(this.epoch, 1);
+    const frame = yield load(this.page.npt);
     if (frame !== 0) yield useWrite(frame);
-    if (isInside) yield* leaveGuestMode();
-    if (frame === 0) yield* page.faultIn();
+    if (isInside) yield* this.leaveGuestMode();
+    if (frame === 0) yield* this.page.faultIn();
   }
-  const vcpu = variant.startsWith("walk") ? walk : runGuest;
-  return {
-    words: words.list, framesAtStart: 2, threads: [thread("change", change), thread("vCPU", vcpu)],
-    atEnd: (view) => (variant.startsWith("walk") || page.hasEvent(view) ? undefined : "I9: the guest's store is not in its page"),
-  };
 }
