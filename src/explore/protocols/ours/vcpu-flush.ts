@@ -65,7 +65,7 @@ class VcpuFlush {
   }
 
   scenario(): Scenario {
-    const vcpu = this.variant.startsWith("walk") ? this.walk : this.runGuest;
+    const vcpu = (): Steps => (this.variant.startsWith("walk") ? this.walk() : this.runGuest());
     return {
       words: this.words.list, framesAtStart: 2, threads: [thread("change", () => this.change()), thread("vCPU", vcpu)],
       atEnd: (view) => (this.variant.startsWith("walk") || this.page.hasEvent(view) ? undefined : "I9: the guest's store is not in its page"),
