@@ -39,6 +39,11 @@ export function exploreVariant(scenario: ProtocolScenario, variant: string | und
   return verdict!;
 }
 
+/** Explores without any bound, up to the first finding: what a comparison with other tools measures. */
+export function exploreAll(scenario: ProtocolScenario, variant: string | undefined): Verdict {
+  return search(scenario, variant, { expected: "holds", preemptionsMax: Infinity });
+}
+
 interface Aim {
   readonly expected: FindingKind | "holds";
   readonly preemptionsMax: number;
