@@ -36,9 +36,9 @@ export interface SearchLimits {
   readonly preemptionsMax: number;
 }
 
-/** Thrown to begin anew when an invariant looks at a word for the first time, where the search relies on knowing. */
-export class NewVisible extends Error {
-  override readonly name = "NewVisible";
+/** Thrown to begin anew when something was learned about the scenario that the search relied on knowing. */
+export class LearnedMore extends Error {
+  override readonly name = "LearnedMore";
 }
 
 const STEPS_BETWEEN_QUESTIONS = 4096;
@@ -71,6 +71,11 @@ export class Exploration {
     }
     found.length = 0;
     if (this.limits.stopsAtFirst) this.isDone = true;
+  }
+
+  /** Throws LearnedMore if the search has to begin anew. */
+  checkLearned(): void {
+    if (this.machine.hasLearned) throw new LearnedMore();
   }
 
   /** Whether the search must end. */

@@ -22,8 +22,21 @@ export interface MachineOptions {
   readonly checks: EngineChecks;
   /** Data races by vector clocks along the path; otherwise by two threads about to access the same word. */
   readonly hasClocks: boolean;
-  /** Words whose writes an invariant may notice, and behind them 1 if it notices frames; grows while exploring. */
+  /** What is known about the scenario from having watched it; grows while exploring. */
+  readonly watched: Watched;
+}
+
+/** What a search has to know of a scenario before it may leave anything out. Learned by watching; learning more begins the search anew. */
+export interface Watched {
+  /** 1: a word whose writes an invariant may notice; behind the words, 1 if it notices frames. */
   readonly visible: Uint8Array;
+  /** Whether threads write words together with other steps (note). */
+  hasNotes: boolean;
+}
+
+/** Nothing is known yet. */
+export function nothingWatched(wordCount: number): Watched {
+  return { visible: new Uint8Array(wordCount + 1), hasNotes: false };
 }
 
 const DEPTH_START = 64;
@@ -53,10 +66,12 @@ export class Machine implements ModelView {
   footprint: number[] = [];
   /** What the last step, or the start, has shown to be wrong. */
   readonly found: Finding[] = [];
-  /** Whether an invariant was seen to look at a word that it had not looked at before. */
-  hasNewVisible = false;
+  /** Whether something was learned since the start that the search relied on knowing. */
+  hasLearned = false;
   /** Of a step in which a delayed store reached memory: the step in which it was made. */
   drainedEvent = -1;
+  /** Told of operations that may be no steps of their own. For pictures. */
+  onLocal: ((thread: number, operation: Operation) => void) | undefined;
   /** All steps ever made. */
   stepCount = 0;
   readonly #options: MachineOptions;
@@ -91,7 +106,7 @@ export class Machine implements ModelView {
     this.races = hasClocks ? new DataRaces(this) : undefined;
     this.slab = new Float64Array(this.layout.length * (DEPTH_START + 1));
     this.#updated = new Float64Array(threads.length * (DEPTH_START + 1));
-    this.#visible = options.visible;
+    this.#visible = options.watched.visible;
     this.#start();
   }
 
@@ -117,6 +132,11 @@ export class Machine implements ModelView {
   /** Processes that can go on, a bit each. */
   get enabled(): number {
     return this.#enabled[this.depth]!;
+  }
+
+  /** Whether threads of this scenario may write words together with other steps. */
+  get hasNotes(): boolean {
+    return this.#options.watched.hasNotes;
   }
 
   /** Processes that could go on at a depth of the present path. */
@@ -177,7 +197,7 @@ export class Machine implements ModelView {
     if (!(place in this.#visible)) throw new RangeError(`there is no word ${place}`);
     if (!this.#isAsking) return;
     this.#visible[place] = 1;
-    this.hasNewVisible = true;
+    this.hasLearned = true;
   }
 
   /** Notes a finding of the step that is being made. */
@@ -283,7 +303,7 @@ export class Machine implements ModelView {
     this.#settle();
     this.askInvariant();
     // No step was made without knowing these.
-    this.hasNewVisible = false;
+    this.hasLearned = false;
   }
 
   /** The thread's own code up to its next step. */
@@ -307,6 +327,7 @@ export class Machine implements ModelView {
 
   /** Carries out what is no step of its own; false: it is one, or the thread stands still here. */
   #isDoneAtOnce(thread: number, operation: Operation): boolean {
+    this.onLocal?.(thread, operation);
     switch (operation.kind) {
       case "claim":
         if (!operation.holds) this.report("claim", `${this.threadNames[thread]}: ${operation.says}`);
@@ -315,6 +336,8 @@ export class Machine implements ModelView {
         this.slab[this.base + this.layout.noSleep(thread)]! += operation.begins ? 1 : -1;
         return true;
       case "note":
+        this.#checkCell(operation.cell);
+        if (!this.#options.watched.hasNotes) this.#options.watched.hasNotes = this.hasLearned = true;
         this.slab[this.base + operation.cell] = operation.value;
         this.touch(operation.cell * 2 + 1);
         return true;
@@ -322,6 +345,10 @@ export class Machine implements ModelView {
       case "retry": return this.#mayRetry(thread, operation.why);
       default: return false;
     }
+  }
+
+  #checkCell(cell: number): void {
+    if (!(cell >= 0 && cell < this.layout.wordCount)) throw new RangeError(`there is no word ${cell}: the scenario has ${this.layout.wordCount}`);
   }
 
   #mayRetry(thread: number, why: string): boolean {
@@ -336,10 +363,17 @@ export class Machine implements ModelView {
 
   #arrive(thread: number, operation: Operation): void {
     const { layout, base } = this;
+    if ("cell" in operation) this.#checkCell(operation.cell);
     if ("sleeps" in operation && operation.sleeps && this.slab[base + layout.noSleep(thread)]! > 0 && this.checks.findsSleeps) {
       this.report("sleep-in-no-sleep", `${this.threadNames[thread]} may sleep in ${this.describe(operation)}, where it must not`);
     }
     if (++this.slab[base + layout.steps(thread)]! > this.#options.stepsMax) this.slab[base + layout.flags(thread)]! |= FLAG_STEPS_DONE;
+  }
+
+  /** A process in words. */
+  processName(process: number): string {
+    const { threadCount } = this.layout;
+    return process < threadCount ? this.threadNames[process]! : `${this.threadNames[process - threadCount] ?? "nobody"}'s store buffer`;
   }
 
   /** An operation in words, without its result. */
@@ -364,6 +398,7 @@ export class Machine implements ModelView {
   }
 
   #digest(thread: number, result: number): void {
+    if (!this.checks.hashesHistories) return;
     const at = this.base + this.layout.digest(thread);
     const low = result | 0;
     const high = low === result ? 0 : Math.floor(result / 2 ** 32) | 0;

@@ -1,5 +1,6 @@
-/** A set of states by digests of 64 bits, with the fewest preemptions with which each was reached. Open addressing, linear probing. */
+/** A set of states by digests of 64 bits, each with the least cost (fewest preemptions, say) at which it was reached. Open addressing, linear probing. */
 import type { Machine } from "./machine.js";
+import { FLAG_QUEUED } from "./region.js";
 
 const SIZE_START = 1 << 12;
 
@@ -14,11 +15,18 @@ const digest: StateDigest = { low: 0, high: 0 };
 /** Digest of the machine's present state, and of the thread whose turn it is where that matters. The object is used again. */
 export function digestOf(machine: Machine, current: number): StateDigest {
   const { slab, base, layout } = machine;
-  let a = 0x2545f491 ^ current;
-  let b = 0x1b873593 + current;
+  // Mixed before the first word is: otherwise 2 with a first word of 1 would be 1 with a first word of 2.
+  let a = Math.imul(current + 0x51ed27, 0x9e3779b1);
+  let b = Math.imul(current + 0x2f0b4f, 0x85ebca6b);
+  a ^= a >>> 15;
+  b ^= b >>> 13;
   const end = base + layout.hashedLength;
+  const firstFlags = base + layout.flags(0);
+  const behindFlags = base + layout.framesAllocated;
   for (let at = base; at < end; at++) {
-    const value = slab[at]!;
+    let value = slab[at]!;
+    // Of a thread's flags, all but this one follow from what it has seen, once it has gone on.
+    if (at >= firstFlags && at < behindFlags && (at - firstFlags) % 3 === 0) value = (value & FLAG_QUEUED);
     const low = value | 0;
     a = Math.imul(a ^ low, 0x9e3779b1);
     b = Math.imul(b + low, 0x85ebca6b);
@@ -40,7 +48,7 @@ export class StateSet {
   #mask = SIZE_START - 1;
   /** Pairs of halves; both 0 = free. */
   #halves = new Int32Array(2 * SIZE_START);
-  #preemptions = new Uint8Array(SIZE_START);
+  #costs = new Uint32Array(SIZE_START);
   #count = 0;
 
   /** How many states are in it. */
@@ -48,47 +56,47 @@ export class StateSet {
     return this.#count;
   }
 
-  /** Adds the present state; false: it was reached before with as few preemptions. */
-  add(machine: Machine, current: number, preemptions: number): boolean {
+  /** Adds the present state; false: it was reached before at no greater cost. */
+  add(machine: Machine, current: number, cost: number): boolean {
     const { low, high } = digestOf(machine, current);
-    return this.addDigest(low, high === 0 && low === 0 ? 1 : high, preemptions);
+    return this.addDigest(low, high === 0 && low === 0 ? 1 : high, cost);
   }
 
-  /** Adds a state by its digest. */
-  addDigest(low: number, high: number, preemptions: number): boolean {
+  /** Adds a state by its digest; both halves 0 is no digest. */
+  addDigest(low: number, high: number, cost: number): boolean {
     let at = low & this.#mask;
     while (this.#halves[2 * at] !== 0 || this.#halves[2 * at + 1] !== 0) {
       if (this.#halves[2 * at] === low && this.#halves[2 * at + 1] === high) {
-        if (this.#preemptions[at]! <= preemptions) return false;
-        this.#preemptions[at] = preemptions;
+        if (this.#costs[at]! <= cost) return false;
+        this.#costs[at] = cost;
         return true;
       }
       at = (at + 1) & this.#mask;
     }
-    this.#put(at, low, high, preemptions);
+    this.#put(at, low, high, cost);
     if (++this.#count * 2 > this.#mask) this.#grow();
     return true;
   }
 
-  #put(at: number, low: number, high: number, preemptions: number): void {
+  #put(at: number, low: number, high: number, cost: number): void {
     this.#halves[2 * at] = low;
     this.#halves[2 * at + 1] = high;
-    this.#preemptions[at] = preemptions;
+    this.#costs[at] = cost;
   }
 
   #grow(): void {
     const halves = this.#halves;
-    const preemptions = this.#preemptions;
+    const cost = this.#costs;
     this.#mask = this.#mask * 2 + 1;
     this.#halves = new Int32Array(2 * (this.#mask + 1));
-    this.#preemptions = new Uint8Array(this.#mask + 1);
-    for (let from = 0; from < preemptions.length; from++) {
+    this.#costs = new Uint32Array(this.#mask + 1);
+    for (let from = 0; from < cost.length; from++) {
       const low = halves[2 * from]!;
       const high = halves[2 * from + 1]!;
       if (low === 0 && high === 0) continue;
       let at = low & this.#mask;
       while (this.#halves[2 * at] !== 0 || this.#halves[2 * at + 1] !== 0) at = (at + 1) & this.#mask;
-      this.#put(at, low, high, preemptions[from]!);
+      this.#put(at, low, high, cost[from]!);
     }
   }
 }

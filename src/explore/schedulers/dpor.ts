@@ -9,10 +9,10 @@
  * - Threads that stand still (lock, await) are looked at as well, where they come to stand and whenever somebody touches what they wait for:
  *   a path on which they never go on would hide their races.
  * - Writes of words that the invariant looks at are all ordered among each other. Which words these are is seen while it is asked; when it
- *   looks at a new one, the search begins anew (NewVisible).
+ *   looks at a new one, the search begins anew (LearnedMore).
  * - A path that is cut because a thread has used up its retries goes on with the others, so that their races are seen.
  */
-import { NewVisible, type Exploration } from "../exploration.js";
+import type { Exploration } from "../exploration.js";
 import { areDependent, HappensBefore } from "../happens-before.js";
 import type { Footprint, Machine } from "../machine.js";
 
@@ -26,7 +26,7 @@ interface Place {
   readonly footprints: (Footprint | undefined)[];
 }
 
-/** Searches from where the machine stands. Throws NewVisible. */
+/** Searches from where the machine stands. Throws LearnedMore. */
 export function searchPartialOrders(exploration: Exploration): void {
   new PartialOrderSearch(exploration).run();
 }
@@ -45,7 +45,7 @@ class PartialOrderSearch {
 
   run(): void {
     const machine = this.#machine;
-    this.#checkVisible();
+    this.#exploration.checkLearned();
     this.#enter({ asleep: 0, footprints: [] });
     while (!this.#exploration.mustEnd) {
       const place = this.#places[machine.depth]!;
@@ -61,7 +61,7 @@ class PartialOrderSearch {
     const machine = this.#machine;
     machine.step(process);
     machine.askInvariant();
-    this.#checkVisible();
+    this.#exploration.checkLearned();
     const { footprint } = machine;
     this.#exploration.noteFindings();
     const step = machine.depth - 1;
@@ -149,9 +149,5 @@ class PartialOrderSearch {
     }
     if (isLastInitial) initials |= 1 << process;
     return initials & machine.enabledAt(early);
-  }
-
-  #checkVisible(): void {
-    if (this.#machine.hasNewVisible) throw new NewVisible();
   }
 }

@@ -6,58 +6,86 @@
  * Sound up to two states with the same 64-bit digest: for n states the probability is below n^2 / 2^65, one in three million for ten
  * million of them. It needs no knowledge about which steps commute, and no order of steps that an invariant can tell apart.
  */
-import type { Exploration } from "../exploration.js";
+import { type Exploration, LearnedMore } from "../exploration.js";
 import type { Machine } from "../machine.js";
 import { raceAhead } from "../races-ahead.js";
 import { isPreemption, previousThread } from "../preemptions.js";
 import { StateSet } from "../state-set.js";
 
-/** Searches from where the machine stands. `visited` may be shared by searches over the same scenario with the same bounds. */
-export function searchStates(exploration: Exploration, visited: StateSet = new StateSet()): void {
-  const { machine, limits, tally } = exploration;
-  const isBounded = limits.preemptionsMax !== Infinity;
-  const root = machine.depth;
-  const untried: number[] = [];
-  const preemptions: number[] = [];
-  untried[root] = machine.enabled;
-  preemptions[root] = 0;
-  visited.add(machine, -1, 0);
-  raceAhead(machine);
-  exploration.noteFindings();
-  tally.states++;
-  for (let depth = root; depth >= root;) {
-    if (exploration.mustEnd) return;
-    const left = untried[depth]!;
-    if (left === 0) {
-      depth--;
-      if (depth >= root) machine.backTo(depth);
-      continue;
-    }
-    const process = 31 - Math.clz32(left & -left);
-    untried[depth] = left & (left - 1);
-    const previous = isBounded ? previousThread(machine) : -1;
-    const used = preemptions[depth]! + (isPreemption(machine, previous, process) ? 1 : 0);
-    if (used > limits.preemptionsMax) continue;
-    machine.perform(process);
-    const current = process < machine.layout.threadCount ? process : previous;
-    if (!visited.add(machine, isBounded ? current : -1, used)) {
-      exploration.noteFindings();
-      machine.backTo(depth);
-      continue;
-    }
-    depth = enter(exploration, machine);
-    untried[depth] = machine.enabled;
-    preemptions[depth] = used;
-  }
+/** Searches from where the machine stands. Throws LearnedMore. */
+export function searchStates(exploration: Exploration): void {
+  new StateSearch(exploration).run();
 }
 
-/** Finishes a step to a state that is new; its depth. */
-function enter(exploration: Exploration, machine: Machine): number {
-  machine.advance();
-  machine.askInvariant();
-  raceAhead(machine);
-  exploration.noteFindings();
-  exploration.tally.states++;
-  if (machine.enabled === 0) exploration.endPath();
-  return machine.depth;
+class StateSearch {
+  readonly #exploration: Exploration;
+  readonly #machine: Machine;
+  readonly #isBounded: boolean;
+  readonly #knowsNotes: boolean;
+  /** States in the middle of a step: what its thread does by itself has not happened yet. */
+  readonly #halfway = new StateSet();
+  /** States behind steps; kept apart only where what threads do by themselves changes words. */
+  readonly #behind = new StateSet();
+  /** By depth: processes that were not tried yet, and preemptions on the way there. */
+  readonly #untried: number[] = [];
+  readonly #preemptions: number[] = [];
+
+  constructor(exploration: Exploration) {
+    this.#exploration = exploration;
+    this.#machine = exploration.machine;
+    this.#knowsNotes = exploration.machine.hasNotes;
+    this.#isBounded = exploration.limits.preemptionsMax !== Infinity;
+  }
+
+  run(): void {
+    const machine = this.#machine;
+    const root = machine.depth;
+    this.#behind.add(machine, -1, 0);
+    this.#halfway.add(machine, -1, 0);
+    this.#enter(0);
+    while (!this.#exploration.mustEnd) {
+      const { depth } = machine;
+      const left = this.#untried[depth]!;
+      if (left !== 0) {
+        this.#untried[depth] = left & (left - 1);
+        this.#go(31 - Math.clz32(left & -left), depth);
+      } else if (depth === root) return;
+      else machine.backTo(depth - 1);
+    }
+  }
+
+  /** Makes a step, and stays behind it if the state is new. */
+  #go(process: number, depth: number): void {
+    const machine = this.#machine;
+    const previous = this.#isBounded ? previousThread(machine) : -1;
+    const used = this.#preemptions[depth]! + (isPreemption(machine, previous, process) ? 1 : 0);
+    if (used > this.#exploration.limits.preemptionsMax) return;
+    machine.perform(process);
+    const current = process < machine.layout.threadCount ? process : previous;
+    // Where threads write words by themselves, whose step it is decides about the state behind it.
+    const isNew = this.#halfway.add(machine, this.#isBounded ? current : machine.hasNotes ? process : -1, used);
+    this.#exploration.noteFindings();
+    if (isNew) {
+      machine.advance();
+      if (machine.hasNotes !== this.#knowsNotes) throw new LearnedMore();
+      if (this.#isBounded || !machine.hasNotes || this.#behind.add(machine, -1, used)) {
+        this.#enter(used);
+        return;
+      }
+      this.#exploration.noteFindings();
+    }
+    machine.backTo(depth);
+  }
+
+  /** Looks at the present state, which is new. */
+  #enter(preemptions: number): void {
+    const machine = this.#machine;
+    machine.askInvariant();
+    raceAhead(machine);
+    this.#exploration.noteFindings();
+    this.#exploration.tally.states++;
+    this.#untried[machine.depth] = machine.enabled;
+    this.#preemptions[machine.depth] = preemptions;
+    if (machine.enabled === 0) this.#exploration.endPath();
+  }
 }

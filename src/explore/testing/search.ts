@@ -1,7 +1,7 @@
 /** Searches a scenario to the end, for tests: outcomes, findings and counts. */
 import { ALL_CHECKS, type EngineChecks } from "../checks.js";
-import { Exploration, NewVisible, type SearchLimits, type Tally } from "../exploration.js";
-import type { Machine } from "../machine.js";
+import { Exploration, LearnedMore, type SearchLimits, type Tally } from "../exploration.js";
+import { type Machine, nothingWatched } from "../machine.js";
 import type { Scenario } from "../model.js";
 import { searchEvery } from "../schedulers/every.js";
 import { searchPartialOrders } from "../schedulers/dpor.js";
@@ -37,15 +37,15 @@ export function searchAll(create: () => Scenario, name: SearchName, options: Sea
   const limits: SearchLimits = {
     stopsAtFirst: false, isOver: ({ steps }) => steps > stepsLimit, preemptionsMax, onEnd: (machine) => void outcomes.add(outcome(machine)),
   };
-  const visible = new Uint8Array(create().words.length + 1);
+  const watched = nothingWatched(create().words.length);
   for (;;) {
     const exploration = new Exploration({
-      create, isTso, retriesMax, stepsMax, checks: { ...ALL_CHECKS, ...checks }, hasClocks: name !== "states", visible,
+      create, isTso, retriesMax, stepsMax, checks: { ...ALL_CHECKS, ...checks }, hasClocks: name !== "states", watched,
     }, limits);
     try {
       SEARCHES[name](exploration);
     } catch (error) {
-      if (error instanceof NewVisible) continue;
+      if (error instanceof LearnedMore) continue;
       throw error;
     }
     if (exploration.isIncomplete) throw new Error(`${name}: more than ${stepsLimit} steps`);
