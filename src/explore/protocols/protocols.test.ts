@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { explore } from "../explore.js";
 import { ALL_SCENARIOS } from "./catalogue.js";
 import { protocolsDocument, Verdicts } from "./document.js";
 import { QUESTIONS } from "./questions.js";
@@ -24,6 +25,18 @@ for (const scenario of ALL_SCENARIOS) {
     }
   });
 }
+
+test("every schedule of the document, replayed, shows the finding that it is listed for", () => {
+  for (const scenario of ALL_SCENARIOS) {
+    for (const variant of [undefined, ...Object.keys(scenario.variants)]) {
+      const { verdict, replay } = verdicts.of(variant === undefined ? { scenario } : { scenario, variant });
+      if (replay === "") continue;
+      const mutation = variant === undefined ? {} : { mutation: variant };
+      const { findings } = explore(scenario, { ...mutation, replay, memoryModel: scenario.isTso === true ? "tso" : "sc" });
+      assert.ok(findings.some(({ kind }) => kind === verdict), `${replay}: expected ${verdict}, got ${findings.map(({ kind }) => kind).join(", ")}`);
+    }
+  }
+});
 
 test("every scenario has a broken twin that is caught", () => {
   const without = ALL_SCENARIOS.filter(({ expected, variants }) => expected === "holds" && !Object.values(variants).some((kind) => kind !== "holds"));
