@@ -1,5 +1,5 @@
 /** Explores a scenario: searches, and if something is found makes the schedule short. */
-import { Exploration, LearnedMore, type SearchLimits, type Tally } from "./exploration.js";
+import { Exploration, type FoundPath, LearnedMore, type SearchLimits, type Tally } from "./exploration.js";
 import { type MachineOptions, nothingWatched } from "./machine.js";
 import type { Finding, ScenarioDescription } from "./model.js";
 import { boundsText, decideOptions, type DecidedOptions, type ExploreOptions, ExploreOptionError } from "./options.js";
@@ -47,7 +47,8 @@ export function explore(description: ScenarioDescription, options: ExploreOption
   return new Explorer(description, options).explore();
 }
 
-class Explorer {
+/** One exploration: a scenario and options that were decided. For searches in parts; others call `explore`. */
+export class Explorer {
   readonly #description: ScenarioDescription;
   readonly #options: ExploreOptions;
   readonly #decided: DecidedOptions;
@@ -73,12 +74,27 @@ class Explorer {
     const exploration = this.#search();
     const [first] = exploration.findings.values();
     if (first === undefined) return this.#report(exploration.isIncomplete ? "incomplete" : "holds", [], exploration.tally);
+    return this.reportFound(first, [...exploration.findings.values()], exploration.tally);
+  }
+
+  /** Report of a finding: its schedule made short. */
+  reportFound(first: FoundPath, all: readonly Finding[], tally: Tally): ExploreReport {
     const shortest = shortestSchedule(this.#watching(), first.kind);
     const trace = traceOf(this.#machineOptions, shortest ?? first.choices);
-    const shown = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find(({ kind }) => kind === first.kind);
-    const others = [...exploration.findings.values()].filter((finding) => finding !== first).map(({ kind, says }) => ({ kind, says }));
+    const shown = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find(({ kind }) => kind === first.kind) ?? first;
+    const others = all.filter(({ kind, says }) => kind !== shown.kind || says !== shown.says).map(({ kind, says }) => ({ kind, says }));
     const schedule = this.#schedule(trace, shortest ?? first.choices, shortest !== undefined);
-    return this.#report("fails", [shown ?? { kind: first.kind, says: first.says }, ...others], exploration.tally, schedule);
+    return this.#report("fails", [{ kind: shown.kind, says: shown.says }, ...others], tally, schedule);
+  }
+
+  /** What a machine for this exploration is made with. */
+  get machineOptions(): MachineOptions {
+    return this.#watching();
+  }
+
+  /** Report of a search that was made in parts and found nothing. */
+  reportHolds(tally: Tally): ExploreReport {
+    return this.#report("holds", [], tally);
   }
 
   #replay(text: string): ExploreReport {

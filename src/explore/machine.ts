@@ -62,7 +62,7 @@ export class Machine implements ModelView {
   /** Where the present region begins. */
   base = 0;
   depth = 0;
-  /** Of the last step: the cells it touched, twice the number, plus 1 where it wrote. See `cellName`. */
+  /** Of the last step: the cells it touched, twice the number, plus 1 where it wrote. The next step at this depth uses it again. */
   footprint: number[] = [];
   /** What the last step, or the start, has shown to be wrong. */
   readonly found: Finding[] = [];
@@ -228,7 +228,8 @@ export class Machine implements ModelView {
     this.#choices[this.depth++] = process;
     this.base = from + layout.length;
     this.slab.copyWithin(this.base, from, this.base);
-    this.#footprints[this.depth - 1] = this.footprint = [];
+    this.footprint = this.#footprints[this.depth - 1] ??= [];
+    this.footprint.length = 0;
     this.found.length = 0;
     if (process >= layout.threadCount) {
       drainOldest(this, process - layout.threadCount);

@@ -70,7 +70,7 @@ class PartialOrderSearch {
     this.#lookAtBlocked(footprint, process);
     const candidates = (place.asleep | place.tried) & ~(1 << process);
     place.tried |= 1 << process;
-    place.footprints[process] = footprint;
+    place.footprints[process] = [...footprint];
     this.#enter(this.#sleepersBehind(place, candidates, footprint));
   }
 

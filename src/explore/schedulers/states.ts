@@ -12,9 +12,15 @@ import { raceAhead } from "../races-ahead.js";
 import { isPreemption, previousThread } from "../preemptions.js";
 import { StateSet } from "../state-set.js";
 
-/** Searches from where the machine stands. Throws LearnedMore. */
-export function searchStates(exploration: Exploration): void {
-  new StateSearch(exploration).run();
+/** A set of states that searches may share. */
+export interface Visited {
+  /** Adds the present state; false: it was there, at no greater cost. */
+  add(machine: Machine, current: number, cost: number): boolean;
+}
+
+/** Searches from where the machine stands, leaving out states of `behind` (those behind steps). Throws LearnedMore. */
+export function searchStates(exploration: Exploration, behind: Visited = new StateSet()): void {
+  new StateSearch(exploration, behind).run();
 }
 
 class StateSearch {
@@ -25,12 +31,13 @@ class StateSearch {
   /** States in the middle of a step: what its thread does by itself has not happened yet. */
   readonly #halfway = new StateSet();
   /** States behind steps; kept apart only where what threads do by themselves changes words. */
-  readonly #behind = new StateSet();
+  readonly #behind: Visited;
   /** By depth: processes that were not tried yet, and preemptions on the way there. */
   readonly #untried: number[] = [];
   readonly #preemptions: number[] = [];
 
-  constructor(exploration: Exploration) {
+  constructor(exploration: Exploration, behind: Visited) {
+    this.#behind = behind;
     this.#exploration = exploration;
     this.#machine = exploration.machine;
     this.#knowsNotes = exploration.machine.hasNotes;
