@@ -54,7 +54,7 @@ test("a fault that needs n preemptions is missed with a bound of n - 1 and found
   }
 });
 
-test("every schedule that is printed can be replayed, with the same findings and the same picture", () => {
+test("every schedule that is printed can be replayed, with the same first finding and the same picture", () => {
   for (const description of SCENARIOS) {
     for (const mutation of [undefined, ...(description.mutations ?? [])]) {
       for (const memoryModel of ["sc", "tso"] as const) {
@@ -62,7 +62,8 @@ test("every schedule that is printed can be replayed, with the same findings and
         const { schedule, findings } = explore(description, options);
         if (schedule === undefined) continue;
         const again = explore(description, { ...options, replay: schedule.replay });
-        assert.deepEqual([again.findings, again.schedule!.trace], [findings, schedule.trace]);
+        // Findings behind the first may be other schedules'.
+        assert.deepEqual([again.findings[0], again.schedule!.trace], [findings[0], schedule.trace]);
       }
     }
   }

@@ -28,7 +28,12 @@ export const END_HOOK = protocol({
   name: "end-hook",
   says: "caches are invalidated by the end hook: a valid one is used after its frame was freed",
   expected: "use-after-free",
-  variants: { "not valid at start": "use-after-free", "invalidated in start alone": "use-after-free", "invalidated in start and end": "holds", "wait loop takes its lock again": "deadlock" },
+  variants: {
+    "not valid at start": "use-after-free",
+    "invalidated in start alone": "use-after-free",
+    "invalidated in start and end": "holds",
+    "wait loop takes its lock again": "deadlock",
+  },
   create,
 });
 

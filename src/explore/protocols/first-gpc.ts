@@ -21,7 +21,9 @@ import type { Scenario } from "../model.js";
 import { HostPage } from "./host-page.js";
 import { all, hasNoLeak, isNeverNegative, landsInCurrentFrame } from "./invariants.js";
 import type { Steps } from "./steps.js";
-import { Words, add, claim, load, lock, protocol, readLock, readUnlock, spinLock, spinUntil, store, thread, unlock, writeLock, writeUnlock } from "./steps.js";
+import {
+  Words, add, claim, load, lock, protocol, readLock, readUnlock, spinLock, spinUntil, store, thread, unlock, writeLock, writeUnlock,
+} from "./steps.js";
 
 /** Protocol (e); bugs B07, B07b and B09 in their first form. */
 export const FIRST_GPC = protocol({
@@ -67,7 +69,9 @@ class FirstGpc {
 
   scenario(): Scenario {
     return {
-      words: this.words.list, framesAtStart: 2, invariant: isNeverNegative(this.count, this.inProgress), atEnd: this.isUnpinned ? all(hasNoLeak(this.page)) : () => undefined,
+      words: this.words.list, framesAtStart: 2, invariant: isNeverNegative(this.count, this.inProgress),
+      // The cache that is not unpinned keeps its reference by design.
+      atEnd: this.isUnpinned ? all(hasNoLeak(this.page)) : () => undefined,
       threads: [thread("refresher", () => this.refresh()), thread("reader", () => this.reader()), thread("host", () => this.host())],
     };
   }

@@ -95,6 +95,7 @@ export class HostPage {
   leakAt(view: ModelView): string | undefined {
     const word = view.value(this.word);
     const extra = [1, 2].find((frame) => referencesOf(word, frame) !== (frameOf(word) === frame ? 1 : 0));
-    return extra === undefined ? undefined : `I6: frame ${extra} has ${referencesOf(word, extra)} references, the page table has ${frameOf(word) === extra ? 1 : 0}`;
+    if (extra === undefined) return undefined;
+    return `I6: frame ${extra} has ${referencesOf(word, extra)} references, the page table has ${frameOf(word) === extra ? 1 : 0}`;
   }
 }

@@ -43,7 +43,10 @@ export function landsInCurrentFrame(began: number, frame: number, current: numbe
 
 /** I3: `lock` is free or the fields agree. */
 export function activeIsListed(lock: Cell, active: Cell, listed: Cell): Condition {
-  return (view) => view.value(lock) === 0 && view.value(active) === 1 && view.value(listed) === 0 ? "I3: an active cache is not on the notifier's list" : undefined;
+  return (view) => {
+    const isFault = view.value(lock) === 0 && view.value(active) === 1 && view.value(listed) === 0;
+    return isFault ? "I3: an active cache is not on the notifier's list" : undefined;
+  };
 }
 
 /** I4. */
@@ -58,7 +61,10 @@ export function hasOffset(offset: number, expected: number): ReturnType<typeof c
 
 /** I9, at the end: what was reported as delivered is in the page that the guest sees. */
 export function eventIsSeen(page: HostPage, delivered: Cell): Condition {
-  return (view) => (view.value(delivered) !== 0 && !page.hasEvent(view) ? "I9: an event was delivered, and the guest's page does not have it" : undefined);
+  return (view) => {
+    const isLost = view.value(delivered) !== 0 && !page.hasEvent(view);
+    return isLost ? "I9: an event was delivered, and the guest's page does not have it" : undefined;
+  };
 }
 
 /** I6, at the end. */

@@ -19,7 +19,9 @@
 import type { Scenario } from "../model.js";
 import { HostPage } from "./host-page.js";
 import type { Steps } from "./steps.js";
-import { Words, add, clearBits, load, maySleep, noSleep, protocol, setBits, sleepUntil, spinLock, spinUntil, store, thread, unlock, use } from "./steps.js";
+import {
+  Words, add, clearBits, load, maySleep, noSleep, protocol, setBits, sleepUntil, spinLock, spinUntil, store, thread, unlock, use,
+} from "./steps.js";
 
 /** Protocol (c); B02, B03, B04, B26, B39 and the mail's first two questions as variants. */
 export const KICK = protocol({
@@ -66,8 +68,8 @@ class Kick {
   }
 
   scenario(): Scenario {
-    const threads = [thread("host", () => this.host()), this.variant === "host access" ? thread("event sender", () => this.eventSender()) : thread("vCPU", () => this.vcpu())];
-    return { words: this.words.list, threads, framesAtStart: 2 };
+    const user = this.variant === "host access" ? thread("event sender", () => this.eventSender()) : thread("vCPU", () => this.vcpu());
+    return { words: this.words.list, threads: [thread("host", () => this.host()), user], framesAtStart: 2 };
   }
 
   /** Sets a request and waits for who was in guest mode: the IPI's function has run there. */

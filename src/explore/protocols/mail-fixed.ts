@@ -59,7 +59,8 @@ function create(variant = ""): Scenario {
       const before = yield load(seq);
       const frame = yield* page.lookUp();
       yield spinLock(pointerLock);
-      const isStale = (variant !== "no count check" && (yield load(count)) !== 0) || (variant !== "no sequence check" && (yield load(seq)) !== before);
+      const isActive = variant !== "no count check" && (yield load(count)) !== 0;
+      const isStale = isActive || (variant !== "no sequence check" && (yield load(seq)) !== before);
       if (!isStale) yield store(pointer, frame);
       yield unlock(pointerLock);
       yield* page.put(frame);

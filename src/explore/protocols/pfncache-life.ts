@@ -114,7 +114,7 @@ class PfncacheLife {
       yield useWrite(map);
       // The map made for gpa 1 is number 1; that of gpa 2 is any other.
       const key = yield load(this.gpa);
-      if (this.variant === "no refresh mutex") yield claim((key === 1) === (map === 1), `the cache of this.gpa ${key} shows map ${map}, which is the other this.gpa's`);
+      if (this.variant === "no refresh mutex") yield claim((key === 1) === (map === 1), `the cache of gpa ${key} shows map ${map}, which is the other gpa's`);
     }
     yield readUnlock(this.gpcLock);
     return isUsable;

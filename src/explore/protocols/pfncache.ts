@@ -88,9 +88,10 @@ class Pfncache {
     else threads.push(thread("host", () => this.host()));
     if (this.variant === "two refreshers") threads.push(thread("refresher 2", () => this.refresh()));
     if (this.variant === "valid before look-up") threads.push(thread("reader 2", () => this.writeOnce()));
+    const atEnd = this.variant === "storm" ? (): undefined => undefined : all(hasNoLeak(this.page), isZeroAtEnd(this.count, this.inProgress));
     return {
-      words: this.words.list, threads, framesAtStart: 2,
-      invariant: isNeverNegative(this.count, this.inProgress), atEnd: this.variant === "storm" ? () => undefined : all(hasNoLeak(this.page), isZeroAtEnd(this.count, this.inProgress)),
+      words: this.words.list, threads, framesAtStart: 2, atEnd,
+      invariant: isNeverNegative(this.count, this.inProgress),
     };
   }
 
@@ -124,7 +125,8 @@ class Pfncache {
     if (!isDone) yield store(this.valid, this.variant === "valid before look-up" ? 1 : 0);
     yield writeUnlock(this.gpcLock);
     for (let rounds = 1; !isDone && rounds <= STORM_ROUNDS && !(yield* this.tryPublish(yield load(this.seq))); rounds++) {
-      if (this.variant === "storm") yield claim(rounds < STORM_ROUNDS, "I14: looked up in vain again and again, although nothing happened to this page");
+      const says = "I14: looked up in vain again and again, although nothing happened to this page";
+      if (this.variant === "storm") yield claim(rounds < STORM_ROUNDS, says);
       else yield spinUntil(this.count, (active) => active === 0);
     }
     yield unlock(this.mutex);

@@ -61,7 +61,8 @@ function verdictOf(scenario: ProtocolScenario, variant: string | undefined, choi
   const found = [...trace.atStart, ...trace.steps.flatMap(({ findings }) => findings), ...trace.atEnd].find((finding) => finding.kind === kind);
   if (found === undefined) throw new Error(`${scenario.name}, ${variant ?? "as it is"}: the shortest schedule does not show ${kind}`);
   const { tally } = explorationOf(scenario, variant, { preemptionsMax: trace.preemptions, statesMax: STATES_MAX, stopsAtFirst: false });
-  return { verdict: found.kind, says: found.says, replay: replayOf(scenario, variant, choices), length: choices.length, preemptionsMax: trace.preemptions, tally };
+  const replay = replayOf(scenario, variant, choices);
+  return { verdict: found.kind, says: found.says, replay, length: choices.length, preemptionsMax: trace.preemptions, tally };
 }
 
 interface Bounds {
@@ -70,8 +71,10 @@ interface Bounds {
   readonly stopsAtFirst?: boolean;
 }
 
-function explorationOf(scenario: ProtocolScenario, variant: string | undefined, { preemptionsMax, statesMax, stopsAtFirst = true }: Bounds): Exploration {
-  const exploration = new Exploration(machineOptions(scenario, variant), { stopsAtFirst, isOver: ({ states }) => states > statesMax, preemptionsMax });
+function explorationOf(scenario: ProtocolScenario, variant: string | undefined, bounds: Bounds): Exploration {
+  const { preemptionsMax, statesMax, stopsAtFirst = true } = bounds;
+  const isOver = ({ states }: Tally): boolean => states > statesMax;
+  const exploration = new Exploration(machineOptions(scenario, variant), { stopsAtFirst, isOver, preemptionsMax });
   searchStates(exploration);
   return exploration;
 }
@@ -81,8 +84,10 @@ function search(scenario: ProtocolScenario, variant: string | undefined, bounds:
   const [found] = exploration.findings.values();
   const { tally } = exploration;
   const { preemptionsMax } = bounds;
-  if (found === undefined) return { verdict: exploration.isIncomplete ? "unfinished" : "holds", says: "", replay: "", length: 0, preemptionsMax, tally };
-  return { verdict: found.kind, says: found.says, replay: replayOf(scenario, variant, found.choices), length: found.choices.length, preemptionsMax, tally };
+  const none = { says: "", replay: "", length: 0, preemptionsMax, tally };
+  if (found === undefined) return { verdict: exploration.isIncomplete ? "unfinished" : "holds", ...none };
+  const { kind, says, choices } = found;
+  return { verdict: kind, says, replay: replayOf(scenario, variant, choices), length: choices.length, preemptionsMax, tally };
 }
 
 function replayOf(scenario: ProtocolScenario, variant: string | undefined, choices: readonly number[]): string {

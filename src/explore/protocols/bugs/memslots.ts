@@ -17,7 +17,9 @@
 import type { Scenario } from "../../model.js";
 import { all, isNeverNegative, isZeroAtEnd } from "../invariants.js";
 import type { Steps } from "../steps.js";
-import { Words, add, claim, free, load, lock, maySleep, noSleep, protocol, sleepUntil, spinLock, store, thread, unlock, use } from "../steps.js";
+import {
+  Words, add, claim, free, load, lock, maySleep, noSleep, protocol, sleepUntil, spinLock, store, thread, unlock, use,
+} from "../steps.js";
 
 /** B24, B25, B27, B28, B41. */
 export const MEMSLOT_BUGS = protocol({

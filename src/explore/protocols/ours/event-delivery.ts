@@ -19,7 +19,9 @@
  */
 import type { Scenario } from "../../model.js";
 import type { Steps } from "../steps.js";
-import { Words, clearBits, exchange, load, lock, maySleep, noSleep, protocol, setBits, sleepUntil, store, thread, tryLock, unlock } from "../steps.js";
+import {
+  Words, clearBits, exchange, load, lock, maySleep, noSleep, protocol, setBits, sleepUntil, store, thread, tryLock, unlock,
+} from "../steps.js";
 
 /** The shipped delivery. */
 export const OUR_EVENTS = protocol({
@@ -38,7 +40,10 @@ export const OUR_EVENTS = protocol({
     "place in two reads, no lock": "claim",
   },
   bounds: { "": 3 },
-  create: (variant = "") => (variant.startsWith("poll") ? createPoll(variant !== "poll") : variant.startsWith("place") ? createPlace(variant) : create(variant)),
+  create: (variant = "") => {
+    if (variant.startsWith("poll")) return createPoll(variant !== "poll");
+    return variant.startsWith("place") ? createPlace(variant) : create(variant);
+  },
 });
 
 function create(variant: string): Scenario {
@@ -103,7 +108,8 @@ function create(variant: string): Scenario {
     yield store(sharedInfo, 0);
     yield store(sharedInfo, 1);
   }
-  return { words: words.list, threads: [thread("vCPU", vcpu), thread("sender A", () => sender(1)), thread("sender B", () => sender(2)), thread("host", host)] };
+  const senders = [thread("sender A", () => sender(1)), thread("sender B", () => sender(2))];
+  return { words: words.list, threads: [thread("vCPU", vcpu), ...senders, thread("host", host)] };
 }
 
 /** SCHEDOP_poll: the poller publishes, then looks; the sender sets the bit, then looks for pollers. */

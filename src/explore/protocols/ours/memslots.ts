@@ -35,7 +35,10 @@ export const OUR_MEMSLOTS = protocol({
     "frames freed before it is off the table": "holds",
     "removed without an invalidation": "use-after-free",
   },
-  create: (variant = "") => (variant.startsWith("search") ? createSearch(variant === "search") : variant === "" || variant.startsWith("generation") ? create(variant) : createRemoval(variant)),
+  create: (variant = "") => {
+    if (variant.startsWith("search")) return createSearch(variant === "search");
+    return variant === "" || variant.startsWith("generation") ? create(variant) : createRemoval(variant);
+  },
 });
 
 /** The slot moves: gfn 0 was page 1, is page 2. */

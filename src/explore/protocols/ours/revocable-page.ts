@@ -8,17 +8,19 @@
  *       no:  3 slot even; then                 10 unlock
  *     refresh: a s = sequence   b fault in, read the entry   c active = 0? otherwise wait, a   d sequence = s? otherwise a
  *
- * The tests c and d may not change places:
+ * Without c, a refresher that reads the sequence in the change's middle publishes what is about to go:
  *
- *     refresher                                 change
- *                                               active++, sequence++, waits: nobody
- *     s = sequence; reads the entry: frame 1
- *     d: sequence = s
- *                                               BUSY, copy, new entry; sequence++, active--; frees frame 1
- *     c: active = 0: publishes (s, frame 1)     -- s is old by now: the next access finds that out
+ *     user                                      change
+ *                                               active++, sequence++ (1); no section is open
+ *     a: s = 1   b: reads the entry: frame 1    (about to make it BUSY)
+ *     d: sequence = 1: publishes (1, frame 1)
+ *     slot odd; sequence = 1: may write
+ *                                               BUSY, copy, new entries, sequence++, active--, frees frame 1
+ *     writes to frame 1
+ *     -> a write to a frame of somebody else's, or one that the copy does not have
  *
- * so that here the access saves it: d's own repetition inside the section. What breaks is the test of active left out, while the
- * sequence is that of the change's middle.
+ * Two things that look as if they mattered do not, since what is published carries its sequence and each access compares it again: the
+ * test d ("sequence not tested"), and the order of c and d ("sequence tested before active").
  */
 import type { Scenario } from "../../model.js";
 import { all, isNeverNegative, isZeroAtEnd } from "../invariants.js";
@@ -112,6 +114,7 @@ function create(variant = ""): Scenario {
   return {
     words: words.list, threads, framesAtStart: isDiscard ? 1 : other === undefined ? 2 : 4,
     invariant: isNeverNegative(page.active),
-    atEnd: all(isZeroAtEnd(page.active), (view) => (isDiscard || page.hasEvent(view) ? undefined : "I9: the event was written, and the guest's page does not have it")),
+    atEnd: all(isZeroAtEnd(page.active), (view) =>
+      (isDiscard || page.hasEvent(view) ? undefined : "I9: the event was written, and the guest's page does not have it")),
   };
 }

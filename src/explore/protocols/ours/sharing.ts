@@ -27,7 +27,12 @@ export const OUR_SHARING = protocol({
   name: "our-sharing",
   says: "a page is written to, and so leaves a shared frame, while another page comes to share it",
   expected: "holds",
-  variants: { "two sharers": "holds", "unshared without the lock": "claim", "merged without the lock": "claim", "state not looked at again": "holds" },
+  variants: {
+    "two sharers": "holds",
+    "unshared without the lock": "claim",
+    "merged without the lock": "claim",
+    "state not looked at again": "holds",
+  },
   create,
 });
 
@@ -35,7 +40,8 @@ function create(variant = ""): Scenario {
   const words = new Words();
   const isPair = variant === "two sharers" || variant === "state not looked at again";
   const [pageA, pageB] = [words.word("entry A", 1 | SHARED), words.word("entry B", isPair ? 1 | SHARED : 2)];
-  const references = [0, words.word("references to frame 1", isPair ? 2 : 1), words.word("references to frame 2", isPair ? 0 : 1), words.word("references to frame 3"), words.word("references to frame 4")];
+  const references = [0, words.word("references to frame 1", isPair ? 2 : 1), words.word("references to frame 2", isPair ? 0 : 1),
+    words.word("references to frame 3"), words.word("references to frame 4")];
   const [mutationLock, mmuLock] = [words.word("mutation lock"), words.word("mmu lock")];
   const written = [0, 1, 2, 3, 4].map((frame) => words.word(`written to frame ${frame}`));
 

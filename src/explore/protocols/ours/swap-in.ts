@@ -17,7 +17,9 @@
  */
 import type { Scenario } from "../../model.js";
 import type { Steps } from "../steps.js";
-import { Words, add, allocate, free, load, lock, maySleep, noSleep, protocol, sleepUntil, spinLock, store, thread, tryLock, unlock, use, useWrite } from "../steps.js";
+import {
+  Words, add, allocate, free, load, lock, maySleep, noSleep, protocol, sleepUntil, spinLock, store, thread, tryLock, unlock, use, useWrite,
+} from "../steps.js";
 
 const [ABSENT, SWAPPED, BUSY] = [0, 14, 15];
 /** The slot's number as a frame of the model. */

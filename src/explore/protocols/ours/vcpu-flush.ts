@@ -19,7 +19,9 @@
  */
 import type { Scenario } from "../../model.js";
 import type { Steps } from "../steps.js";
-import { Words, add, clearBits, free, load, lock, protocol, setBits, sleepUntil, spinLock, spinUntil, thread, unlock, update, useWrite } from "../steps.js";
+import {
+  Words, add, clearBits, free, load, lock, protocol, setBits, sleepUntil, spinLock, spinUntil, thread, unlock, update, useWrite,
+} from "../steps.js";
 import { OurHost, OurPage } from "./host.js";
 
 /** The shipped flush of vCPUs' TLBs. */
