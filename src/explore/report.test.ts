@@ -54,7 +54,7 @@ test("a fault that needs n preemptions is missed with a bound of n - 1 and found
   }
 });
 
-test("every schedule that is printed can be replayed, with the same first finding and the same picture", () => {
+test("every schedule that is printed can be replayed, with its finding and the same picture", () => {
   for (const description of SCENARIOS) {
     for (const mutation of [undefined, ...(description.mutations ?? [])]) {
       for (const memoryModel of ["sc", "tso"] as const) {
@@ -62,8 +62,9 @@ test("every schedule that is printed can be replayed, with the same first findin
         const { schedule, findings } = explore(description, options);
         if (schedule === undefined) continue;
         const again = explore(description, { ...options, replay: schedule.replay });
-        // Findings behind the first may be other schedules'.
-        assert.deepEqual([again.findings[0], again.schedule!.trace], [findings[0], schedule.trace]);
+        // The schedule is the first finding's; it may show others on its way, and findings behind the first may be other schedules'.
+        assert.deepEqual(again.schedule!.trace, schedule.trace);
+        assert.ok(again.findings.some(({ kind, says }) => kind === findings[0]!.kind && says === findings[0]!.says), schedule.replay);
       }
     }
   }
