@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Operation } from "./model.js";
-import { drawPage, explore, ReplayError, SCENARIOS } from "./index.js";
+import { drawPage, explore, ReplayError } from "./index.js";
 import { readSchedule, writeSchedule } from "./schedule-string.js";
 import { lockOrder, lostWakeup, storeBuffering } from "./scenarios/classics.js";
 import { naiveRefresher } from "./scenarios/naive-refresher.js";
@@ -55,7 +55,8 @@ test("a fault that needs n preemptions is missed with a bound of n - 1 and found
 });
 
 test("every schedule that is printed can be replayed, with its finding and the same picture", () => {
-  for (const description of SCENARIOS) {
+  // The protocols' schedules are replayed by their own test, with the bounds that they need.
+  for (const description of [naiveRefresher, lostWakeup, lockOrder, storeBuffering]) {
     for (const mutation of [undefined, ...(description.mutations ?? [])]) {
       for (const memoryModel of ["sc", "tso"] as const) {
         const options = { memoryModel, ...(mutation === undefined ? {} : { mutation }) };
