@@ -2,7 +2,7 @@
  * Benchmarks: our machine and, where it is installed, QEMU's TCG on the same kernel, initial RAM disk and programs, in turn.
  * Prints tables; judges nothing by its time. Needs a built tree. How to read it: bench/README.md.
  *
- * Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [--runs N] [--json] [--smoke]]
+ * Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [explore] [--runs N] [--json] [--smoke]]
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
@@ -13,13 +13,14 @@ import { parseArgs } from "node:util";
 const PAGE_PARTS = ["pages/access", "pages/send", "pages/host", "pages/guest"];
 const RUNS_DEFAULT = 3;
 const MEMORY_BYTES = 256 << 20;
-const USAGE = `Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [--runs N] [--json] [--smoke]]
+const USAGE = `Usage: npm run bench [-- [boot] [cpu] [pages] [profile] [explore] [--runs N] [--json] [--smoke]]
 
   boot       start to init and to power-off
   cpu        programs and integer kernels in the guest
   pages      no comparison: what it costs that pages move; pages/access, pages/send, pages/host and pages/guest are its parts
              (not done unless asked for)
   profile    no comparison: where the time of our own boot goes (not done unless asked for)
+  explore    our explorer and Spin on the same protocols (not done unless asked for)
   --runs N   rounds in which each machine runs once (default ${RUNS_DEFAULT})
   --json     print one JSON object with every sample instead of tables
   --smoke    small sizes and one round: shows that everything works, not how fast
@@ -35,7 +36,7 @@ function readArguments() {
     if (values.help) return { problem: "" };
     const runs = Number(values.runs ?? (values.smoke ? 1 : RUNS_DEFAULT));
     if (!Number.isInteger(runs) || runs < 1) return { problem: `--runs: "${values.runs}" is no number of rounds` };
-    const unknown = positionals.find((name) => !["boot", "cpu", "profile", "pages", ...PAGE_PARTS].includes(name));
+    const unknown = positionals.find((name) => !["boot", "cpu", "profile", "pages", "explore", ...PAGE_PARTS].includes(name));
     if (unknown !== undefined) return { problem: `there is no benchmark "${unknown}"` };
     return { names: positionals.length === 0 ? ["boot", "cpu"] : positionals, runs, isJson: values.json ?? false, isSmoke: values.smoke ?? false };
   } catch (error) {
@@ -116,6 +117,13 @@ async function main() {
     const result = await profileBoot(context);
     print(formatProfiles(result));
     results.profile = result;
+  }
+  if (args.names.includes("explore")) {
+    const { benchExplore, formatExplore } = await import("../bench/explore/explore.mjs");
+    const result = await benchExplore(context);
+    say("");
+    print(formatExplore(result));
+    results.explore = result;
   }
   if (args.isJson) process.stdout.write(`${JSON.stringify(results)}\n`);
 }

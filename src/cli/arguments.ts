@@ -6,6 +6,7 @@ import {
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
 import { UsageError } from "./errors.js";
+import { addExploreCommand, type ExploreArguments } from "./explore-command.js";
 import { STATUS_TABLE } from "./exit-status.js";
 import { addMemoryOptions, type MemoryArguments, type RawMemoryOptions, readMemoryOptions } from "./memory-arguments.js";
 import { parseSize, parseWhole } from "./sizes.js";
@@ -27,7 +28,7 @@ export interface RunArguments extends MemoryArguments {
 }
 
 /** Result of reading the command line: something to do, or text to print (help, version). */
-export type ParsedArguments = { readonly run: RunArguments } | { readonly ctl: CtlArguments } | { readonly text: string };
+export type ParsedArguments = { readonly run: RunArguments } | { readonly ctl: CtlArguments } | { readonly explore: ExploreArguments } | { readonly text: string };
 
 interface RawOptions extends RawMemoryOptions {
   kernel?: string;
@@ -47,6 +48,7 @@ interface RawOptions extends RawMemoryOptions {
 interface Handlers {
   onRun(options: RawOptions): void;
   onCtl(socket: string, words: string[], options: { json?: boolean }): void;
+  onExplore(args: ExploreArguments): void;
 }
 
 const TIMEOUT_SECONDS_MAX = 2_000_000;
@@ -59,6 +61,7 @@ export function parseArguments(args: readonly string[], version: string): Parsed
   const program = createProgram(version, {
     onRun: (options) => (parsed = { run: readOptions(options) }),
     onCtl: (socket, words, { json = false }) => (parsed = { ctl: { socket, words, json } }),
+    onExplore: (explore) => (parsed = { explore }),
   });
   const output = { writeOut: (part: string) => (text += part), writeErr: () => undefined };
   for (const command of [program, ...program.commands]) command.configureOutput(output).exitOverride();
@@ -85,6 +88,7 @@ function createProgram(version: string, handlers: Handlers): Command {
     .option("--json", "print the result as JSON")
     .addHelpText("after", ["", "Commands:", ...helpLines().map((line) => `  ${line}`)].join("\n"))
     .action((socket: string, words: string[], options: { json?: boolean }) => handlers.onCtl(socket, words, options));
+  addExploreCommand(program, (args) => handlers.onExplore(args));
   program.action(() => {
     throw new UsageError("a command is missing: try unpinned run, or unpinned run --help");
   });
@@ -130,7 +134,7 @@ function runNotes(): string {
 function usageMessage(error: CommanderError, command: string | undefined): string {
   if (error.code === "commander.help") return "a command is missing: try unpinned run, or unpinned run --help";
   const [firstLine = ""] = error.message.split("\n");
-  return `${firstLine.replace(/^error: /, "")} (see unpinned ${command === "ctl" ? "ctl" : "run"} --help)`;
+  return `${firstLine.replace(/^error: /, "")} (see unpinned ${command === "ctl" || command === "explore" ? command : "run"} --help)`;
 }
 
 function readOptions(options: RawOptions): RunArguments {

@@ -21,7 +21,7 @@ const STATUS_INTERNAL = 73;
 
 /** All statuses but the command's own. */
 export const STATUS_TABLE: readonly StatusLine[] = [
-  { status: 1, says: "unpinned ctl: the operation was refused or failed, or no guest answers", errors: [ControlFailure] },
+  { status: 1, says: "unpinned ctl: the operation was refused or failed, or no guest answers; unpinned explore: something was found", errors: [ControlFailure] },
   {
     status: STATUS_USAGE, says: "wrong use, or an input that cannot be used",
     errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, ControlUsageError],

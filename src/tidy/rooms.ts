@@ -15,7 +15,8 @@ export const ROOM_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   exit: ["hypercall", "kvm", "device", "guest-page", "abi", "cpu", "sync"],
   "platform/node": ["abi"],
   machine: ["exit", "hypercall", "kvm", "device", "guest-page", "host-memory", "cpu", "platform/node", "abi", "sync"],
-  cli: ["machine", "platform/node"],
+  explore: ["abi"],
+  cli: ["machine", "platform/node", "explore"],
   // Looks at all rooms; no room imports it.
   tidy: ["cpu", "exit", "hypercall", "machine"],
 };
