@@ -20,6 +20,8 @@ export const KVM_DOMAIN = {
   /** u64, u32: UTC at VM start. Written before start. */
   wallSeconds: 0x00,
   wallNanoseconds: 0x08,
+  /** u32: register of the PC's clock that was selected last. Atomic. */
+  rtcRegister: 0x0c,
   /** KVM_HYPERCALL_COUNTS * u32: calls by number, the last for every other one. Atomic. */
   counts: 0x40,
 } as const;
@@ -77,6 +79,8 @@ export const UART = {
   receiverBusy: 0x20,
   /** 1 = the device thread has bytes that the receiver did not take. */
   inputWaiting: 0x24,
+  /** 1 = the device thread was told of what is in the output ring. */
+  outputTold: 0x2c,
   /** 1 = the interrupt line is high. */
   line: 0x28,
   /** Free running: bytes put into and taken out of the receive FIFO and the output ring. */

@@ -3,7 +3,7 @@
  * only by the vCPU's own thread, or by any thread before it starts; the request word and the guest mode by every thread.
  */
 import {
-  MODE_16, MODE_32, PAGE_SHIFT, PENDING_FROM_APIC, PENDING_INTERRUPT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
+  MODE_16, MODE_32, PAGE_SHIFT, PENDING_FROM_APIC, PENDING_INTERRUPT, REQUEST_INIT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
   SEGMENT_TR, VCPU, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE,
 } from "../abi/layout.js";
 
@@ -270,6 +270,15 @@ export class VcpuState {
 
   set startup(value: number) {
     Atomics.store(this.#i32, VCPU.startup >> 2, value);
+  }
+
+  /**
+   * Any thread: sends INIT, which forgets a start-up IPI from before it. Forgotten here and not where INIT is dealt with, because the
+   * start-up IPIs that follow may be there by then: Linux sends them right behind INIT.
+   */
+  sendInit(): void {
+    Atomics.store(this.#i32, VCPU.startupPage >> 2, 0);
+    this.postRequest(REQUEST_INIT);
   }
 
   /** Any thread: sends a start-up IPI for real mode at `page` << 12 (0..255). */

@@ -10,6 +10,7 @@ export { IO_APIC_GPA, IO_APIC_SIZE, IoApic, type SendInterrupt } from "./io-apic
 export { InterruptBus } from "./local-apic/interrupt-bus.js";
 export type { ApicSignals, LocalApicOptions } from "./local-apic/local-apic.js";
 export { LocalApic } from "./local-apic/local-apic.js";
+export { Rtc, RTC_PORT, RTC_PORT_COUNT } from "./rtc/rtc.js";
 export { SerialBackends, type SerialBackendOptions } from "./serial/serial-backends.js";
 export { SERIAL_PORT_REGISTERS, SERIAL_PORTS, type SerialPort } from "./serial/serial-ports.js";
 export { Uart, type UartSignals } from "./serial/uart.js";

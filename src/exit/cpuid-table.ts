@@ -41,6 +41,7 @@ export const TSC_KHZ = 1_000_000;
 export const CPUID_TABLE: readonly CpuidLeaf[] = [
   { leaf: 0, says: "last basic leaf, vendor", answer: () => [LAST_BASIC_LEAF, VENDOR[0], VENDOR[1], VENDOR[2]] },
   { leaf: 1, says: "signature, APIC id, features", answer: answerFeatures },
+  { leaf: 6, says: "thermal and power features", answer: (caller) => [featureBits(6, "eax", caller.personality.features), 0, 0, 0] },
   {
     leaf: 7, subleaf: 0, says: "structured features",
     answer: () => [0, featureBits(7, "ebx"), featureBits(7, "ecx"), featureBits(7, "edx")],

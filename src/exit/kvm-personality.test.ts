@@ -30,6 +30,7 @@ function create(): Calls {
       uarts: Array.from({ length: 8 }, (_, n) => ({
         read: (register: number) => (log("uart read", n, register), 0x60), write: (register: number, value: number) => log("uart write", n, register, value),
       })),
+      rtc: { select: (register) => log("rtc select", register), read: () => 0x59 },
       ioApic: { readMmio: (offset) => (log("io apic read", offset), 7), writeMmio: (offset, value) => log("io apic write", offset, value) },
     },
   });
@@ -52,6 +53,7 @@ test("the deadline timer is KVM's to offer, the invariant TSC Xen's", () => {
   const xen = { ...caller, personality: XEN_PERSONALITY };
   assert.equal((cpuid(1, 0, caller)[2] >>> 24) & 1, 1);
   assert.equal((cpuid(1, 0, xen)[2] >>> 24) & 1, 0);
+  assert.deepEqual([cpuid(6, 0, caller), cpuid(6, 0, xen)], [[4, 0, 0, 0], [0, 0, 0, 0]], "a timer that never stops");
   assert.equal(cpuid(0x8000_0007, 0, caller)[3], 0);
   assert.equal(cpuid(0x8000_0007, 0, xen)[3], 0x100);
 });
@@ -108,6 +110,16 @@ test("serial ports answer at their addresses, byte by byte", () => {
   assert.deepEqual(calls, [["uart write", 0, 0, 0x41], ["uart read", 1, 5], ["uart write", 7, 7, 0x55]]);
   assert.equal(vcpu.state.gpr32(RAX) & 0xff, 0x60);
   assert.equal(vcpu.counters.get("unclaimedPorts"), 0);
+});
+
+test("the PC's clock answers at its two ports", () => {
+  const { vcpu, calls } = create();
+  vcpu.setExit({ size: 0x101, address: 0x70, write: true, data: 0x8bn });
+  handlePortAccess(vcpu);
+  vcpu.setExit({ size: 0x101, address: 0x71 });
+  handlePortAccess(vcpu);
+  assert.deepEqual(calls, [["rtc select", 0x8b]]);
+  assert.equal(vcpu.state.gpr32(RAX) & 0xff, 0x59);
 });
 
 test("sleep type 5 with the enable bit powers off, the reset register restarts, and nothing else does", () => {

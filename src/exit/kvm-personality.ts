@@ -1,6 +1,6 @@
 /**
- * What a guest of KVM's personality finds: KVM's CPUID leaves and registers, the TSC deadline timer, serial ports, an I/O APIC (mmio.ts), and
- * the power register of our ACPI tables. Features of KVM that are not there are not offered.
+ * What a guest of KVM's personality finds: KVM's CPUID leaves and registers, the TSC deadline timer, serial ports, the PC's clock, an I/O APIC (mmio.ts),
+ * and the power registers of our ACPI tables. Features of KVM that are not there are not offered.
  */
 import {
   KVM_CPUID_FEATURES, KVM_CPUID_SIGNATURE, KVM_FEATURE_CLOCKSOURCE, KVM_FEATURE_CLOCKSOURCE2, KVM_FEATURE_CLOCKSOURCE_STABLE_BIT,
@@ -10,7 +10,7 @@ import {
 import { MODE_64 } from "../abi/layout.js";
 import { ACPI_RESET_PORT, ACPI_RESET_VALUE, ACPI_SLEEP_CONTROL_PORT, ACPI_SLEEP_ENABLE, ACPI_SLEEP_STATUS_PORT, ACPI_SLEEP_TYPE_S5 } from "../abi/power.js";
 import { RAX } from "../cpu/index.js";
-import { SERIAL_PORT_REGISTERS, SERIAL_PORTS } from "../device/index.js";
+import { RTC_PORT, SERIAL_PORT_REGISTERS, SERIAL_PORTS } from "../device/index.js";
 import type { CpuFeature } from "./cpuid-features.js";
 import type { CpuidLeaf } from "./cpuid-table.js";
 import { apicRegisters, type MsrEntry } from "./msr-table.js";
@@ -44,7 +44,11 @@ const LEAVES: readonly CpuidLeaf[] = [
  * Without the invariant TSC, which most KVM guests do not get either: it would say that the TSC may be used past the clock, and the kernel
  * prefers it then.
  */
-const FEATURES: readonly CpuFeature[] = [{ name: "tsc_deadline_timer", leaf: 1, register: "ecx", bit: 24 }];
+const FEATURES: readonly CpuFeature[] = [
+  { name: "tsc_deadline_timer", leaf: 1, register: "ecx", bit: 24 },
+  // The APIC timer runs while the vCPU sleeps. Without this word Linux ticks on when it is idle.
+  { name: "arat", leaf: 6, register: "eax", bit: 2 },
+];
 
 const MSRS: readonly MsrEntry[] = [
   kvmRegister(MSR_KVM_WALL_CLOCK, "KVM wall clock, old number"),
@@ -57,6 +61,14 @@ const MSRS: readonly MsrEntry[] = [
 ];
 
 const PORTS: readonly PortEntry[] = [
+  {
+    port: RTC_PORT, says: "PC's clock: selects a register",
+    write: (vcpu, value) => {
+      kvmOf(vcpu).rtc.select(value);
+      return undefined;
+    },
+  },
+  { port: RTC_PORT + 1, says: "PC's clock: reads the register", read: (vcpu) => kvmOf(vcpu).rtc.read() },
   ...SERIAL_PORTS.flatMap(({ port }, index) => serialRegisters(port, index)),
   { port: ACPI_SLEEP_CONTROL_PORT, says: "ACPI sleep control: S5 powers off", read: () => 0, write: writeSleepControl },
   { port: ACPI_SLEEP_STATUS_PORT, says: "ACPI sleep status", read: () => 0 },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, EXIT_WRMSR, REQUEST_APIC_RELOAD, REQUEST_EVENT, REQUEST_STOP, VCPU,
+  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, EXIT_WRMSR, REQUEST_APIC_RELOAD, REQUEST_EVENT, REQUEST_STOP, SEGMENT_CS, STARTUP_HALTED, STARTUP_RUNNING, STARTUP_WAITING, VCPU,
 } from "../abi/layout.js";
 import { RAX, RCX } from "../cpu/index.js";
 import { EXIT_TABLE } from "./exit-table.js";
@@ -239,4 +239,23 @@ test("a walk for a hypercall's argument counts as guest mode, so that no frame i
   assert.equal(createLinearMemory(vcpu).translate(0x1000n), 0x5000);
   assert.notEqual(epochs[0], undefined);
   assert.equal(guestModeEpoch(vcpu.state), undefined);
+});
+
+test("a start-up IPI right behind INIT counts, one before it does not", () => {
+  for (const startup of [STARTUP_RUNNING, STARTUP_WAITING, STARTUP_HALTED]) {
+    const begun: bigint[] = [];
+    const vcpu = createTestVcpu({
+      core: { run: () => (begun.push(vcpu.state.segmentBase(SEGMENT_CS)), EXIT_TRIPLE_FAULT) },
+    });
+    vcpu.state.startup = startup;
+    vcpu.state.sendStartup(0x77);
+    vcpu.state.sendInit();
+    vcpu.state.sendStartup(0x9a);
+    runVcpu(vcpu);
+    assert.deepEqual([begun, vcpu.state.startup], [[0x9a000n], STARTUP_RUNNING]);
+  }
+  const { state } = createTestVcpu();
+  state.sendStartup(0x77);
+  state.sendInit();
+  assert.equal(state.takeStartupPage(), undefined);
 });

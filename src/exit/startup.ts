@@ -11,7 +11,6 @@ export function handleInit({ state, apic, core, machine, hypercalls, index }: Vc
     machine.wentOffline();
     hypercalls.markVcpuUp(index, false);
   }
-  state.takeStartupPage();
   state.startup = STARTUP_WAITING;
   apic.reset();
   core.flushTlb();

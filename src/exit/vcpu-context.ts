@@ -1,7 +1,7 @@
 /** What the handlers of one vCPU's exits work on. */
 import type { Gfn, Gpa } from "../abi/address.js";
 import type { Core, VcpuState } from "../cpu/index.js";
-import type { IoApic, LocalApic, Uart } from "../device/index.js";
+import type { IoApic, LocalApic, Rtc, Uart } from "../device/index.js";
 import type { LinearMemory, XenDomain } from "../hypercall/index.js";
 import type { KvmDomain } from "../kvm/index.js";
 import type { GuestReport } from "./guest-report.js";
@@ -21,6 +21,7 @@ export interface KvmTarget {
   readonly domain: Pick<KvmDomain, "hypercall" | "readMsr" | "writeMsr" | "enterGuest" | "leaveGuest" | "resumed">;
   readonly uarts: readonly Pick<Uart, "read" | "write">[];
   readonly ioApic: Pick<IoApic, "readMmio" | "writeMmio">;
+  readonly rtc: Pick<Rtc, "select" | "read">;
 }
 
 /** What the run loop needs of the local APIC. */

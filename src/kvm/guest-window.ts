@@ -4,7 +4,7 @@ import { PAGE_SIZE } from "../abi/layout.js";
 import type { PageUser } from "../abi/page-users.js";
 import type { GuestMemory, GuestPage, PageView } from "../guest-page/index.js";
 
-const ADDRESS_LIMIT = 1n << 40n;
+const ADDRESS_LIMIT = 2 ** 40;
 
 /** Holds at most one opened range. Use by one thread only. */
 export class GuestWindow {
@@ -24,18 +24,16 @@ export class GuestWindow {
    * Runs `use` on the area at `gpa`, as GuestPage.access does; undefined = there is no memory, or the area is not within one page, and
    * nothing was done. May sleep.
    */
-  access<T extends boolean | void>(gpa: bigint, use: (view: PageView) => T): T | undefined {
+  access<T extends boolean | void>(gpa: number, use: (view: PageView) => T): T | undefined {
     return this.#at(gpa)?.access(use);
   }
 
-  #at(gpa: bigint): GuestPage | undefined {
-    if (gpa >= ADDRESS_LIMIT) return undefined;
-    const address = Number(gpa);
-    if (address === this.#gpa && this.#page !== undefined) return this.#page;
+  #at(gpa: number): GuestPage | undefined {
+    if (gpa === this.#gpa && this.#page !== undefined) return this.#page;
     this.close();
-    if ((address % PAGE_SIZE) + this.#lengthBytes > PAGE_SIZE) return undefined;
-    this.#page = this.#guest.openPage(gpaOf(address), this.#lengthBytes, this.#user);
-    this.#gpa = address;
+    if (gpa >= ADDRESS_LIMIT || (gpa % PAGE_SIZE) + this.#lengthBytes > PAGE_SIZE) return undefined;
+    this.#page = this.#guest.openPage(gpaOf(gpa), this.#lengthBytes, this.#user);
+    this.#gpa = gpa;
     return this.#page;
   }
 

@@ -17,7 +17,9 @@ import { addSteal, markPreempted, takePreempted } from "./steal-time.js";
 /** Stolen time is published at least this often while the vCPU runs: a tick of the kernels we know. */
 const STEAL_INTERVAL_NS = 4e6;
 /** Areas are aligned to what their fields need. */
-const ALIGNMENT_MASK = 3n;
+const ALIGNMENT = 4;
+const ALIGNMENT_MASK = BigInt(ALIGNMENT - 1);
+const ENABLED = Number(KVM_MSR_ENABLED);
 
 /**
  * The registers and calls of the vCPUs. Methods that name a vCPU are for that vCPU's thread, but for `initialise`, `runstate` and
@@ -83,7 +85,7 @@ export class KvmDomain {
     if ((value & ALIGNMENT_MASK) !== 0n) return true;
     const seconds = this.#state.u64(KVM_DOMAIN.wallSeconds);
     const nanoseconds = this.#state.u32(KVM_DOMAIN.wallNanoseconds);
-    this.#wallClockWindow.access(value, (view) => publishWallClock(view, seconds, nanoseconds));
+    this.#wallClockWindow.access(Number(value), (view) => publishWallClock(view, seconds, nanoseconds));
     return true;
   }
 
@@ -96,9 +98,8 @@ export class KvmDomain {
 
   /** Publishes the time again. With `wasStopped` the guest learns that it stood still. */
   #publishClock(vcpu: number, wasStopped: boolean): void {
-    const value = this.#state.u64(kvmVcpuField(vcpu, KVM_VCPU.systemTime));
-    const gpa = value & ~KVM_MSR_ENABLED;
-    if ((value & KVM_MSR_ENABLED) === 0n || (gpa & ALIGNMENT_MASK) !== 0n) return;
+    const gpa = this.#area(vcpu, KVM_VCPU.systemTime);
+    if (gpa === undefined || gpa % ALIGNMENT !== 0) return;
     // As under KVM, only the new register stands for clocks that can be compared.
     const isStable = this.#state.u32(kvmVcpuField(vcpu, KVM_VCPU.systemTimeIsOld)) === 0;
     const nowNs = Math.floor(this.#parts.clock.nowNs());
@@ -121,9 +122,10 @@ export class KvmDomain {
   }
 
   /** Address of the area that `field` names; undefined = it is not used. */
-  #area(vcpu: number, field: number): bigint | undefined {
-    const value = this.#state.u64(kvmVcpuField(vcpu, field));
-    return (value & KVM_MSR_ENABLED) === 0n ? undefined : value & ~KVM_MSR_ENABLED;
+  #area(vcpu: number, field: number): number | undefined {
+    // Two words and no big number, as this is done at every entry to guest mode.
+    const low = this.#state.u32(kvmVcpuField(vcpu, field));
+    return (low & ENABLED) === 0 ? undefined : this.#state.u32(kvmVcpuField(vcpu, field) + 4) * 2 ** 32 + low - ENABLED;
   }
 
   /** `vcpu` enters `runstate` (RUNSTATE_*): running, or asleep, which the guest sees as preempted. */
@@ -146,11 +148,12 @@ export class KvmDomain {
   #enterRunning(vcpu: number): void {
     const gpa = this.#area(vcpu, KVM_VCPU.stealTime);
     if (gpa === undefined) return;
-    if (this.#stealWindow.access(gpa, takePreempted) === true) this.#parts.flushTlb();
+    // Where the page cannot be asked (undefined), a flush may be owed.
+    if (this.#stealWindow.access(gpa, takePreempted) !== false) this.#parts.flushTlb();
     this.#publishSteal(vcpu, gpa);
   }
 
-  #publishSteal(vcpu: number, gpa: bigint): void {
+  #publishSteal(vcpu: number, gpa: number): void {
     const seen = kvmVcpuField(vcpu, KVM_VCPU.runDelaySeen);
     const runDelay = BigInt(Math.floor(this.#parts.runDelayNs()));
     const stolen = runDelay - this.#state.u64(seen);

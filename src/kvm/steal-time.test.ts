@@ -42,6 +42,14 @@ test("FLUSH_TLB is not lost: the byte is taken by one exchange on the guest's pa
   assert.deepEqual(kvm.watch(AREA, 64, markPreempted), ["orU32 16 1 = 0"]);
 });
 
+test("where the page is gone, a flush is made in case one was owed", () => {
+  register();
+  kvm.domain.setRunstate(0, RUNSTATE_blocked);
+  kvm.host.removeMemslot(1);
+  kvm.domain.setRunstate(0, RUNSTATE_running);
+  assert.equal(kvm.flushes, 1);
+});
+
 test("a flush that is owed outlives another sleep", () => {
   register();
   kvm.put(PREEMPTED, KVM_VCPU_FLUSH_TLB);

@@ -2,7 +2,7 @@
 import { UART_COUNT } from "../abi/kvm-block.js";
 import { DOMID_GUEST } from "../abi/xen/index.js";
 import {
-  type BackendOptions, DeviceBackends, InterruptBus, IoApic, type LocalApic, SERIAL_PORTS, SerialBackends, Uart,
+  type BackendOptions, DeviceBackends, InterruptBus, IoApic, type LocalApic, Rtc, SERIAL_PORTS, SerialBackends, Uart,
 } from "../device/index.js";
 import { KVM_PERSONALITY, type PersonalityName, type VcpuContext, XEN_PERSONALITY } from "../exit/index.js";
 import type { GuestMemory } from "../guest-page/index.js";
@@ -65,7 +65,7 @@ export function createVcpuPersonality(name: PersonalityName, parts: GuestParts, 
   }
   const domain = new KvmDomain({ memory: parts.host.memory, clock: parts.clock, runDelayNs: vcpu.runDelayNs, flushTlb: vcpu.flushTlb }, parts.guest);
   const ioApic = createIoApic(parts);
-  return { personality: KVM_PERSONALITY, hypercalls: domain, kvm: { domain, ioApic, uarts: createUarts(parts, ioApic) } };
+  return { personality: KVM_PERSONALITY, hypercalls: domain, kvm: { domain, ioApic, rtc: new Rtc(parts.host.memory, parts.clock), uarts: createUarts(parts, ioApic) } };
 }
 
 /** The back ends of the consoles, on the device thread. */

@@ -1,5 +1,5 @@
 /** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
-import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT } from "../abi/layout.js";
+import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
 import { createCore, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
 import {
@@ -39,7 +39,7 @@ function post(message: VcpuMessage): void {
 function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
   return {
     kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT),
-    init: (target) => vcpus[target]!.postRequest(REQUEST_INIT),
+    init: (target) => vcpus[target]!.sendInit(),
     startup: (target, page) => vcpus[target]!.sendStartup(page),
     nmi: () => {},
   };

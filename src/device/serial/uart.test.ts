@@ -106,6 +106,26 @@ test("what is sent comes out in order, and the device thread is told once", () =
   assert.equal(port.rings, 2);
 });
 
+test("a driver that sends by interrupt tells the device thread when it has no more, or has sent much", () => {
+  const port = new TestPort().open(2);
+  port.send("hello");
+  assert.equal(port.rings, 0);
+  port.uart.write(IER, 0);
+  assert.equal(port.rings, 1, "no more interrupts wanted");
+  port.uart.takeOutput(99);
+  port.uart.write(IER, 2);
+  port.send("hello");
+  port.uart.read(IIR);
+  assert.equal(port.rings, 1);
+  assert.equal(port.uart.read(IIR), NO_INTERRUPT);
+  assert.equal(port.rings, 2, "no interrupt found");
+  port.uart.takeOutput(99);
+  for (let sent = 0; port.rings === 2; sent++) {
+    assert.ok(sent < UART_OUTPUT_SIZE, "before the ring is full");
+    port.send("x");
+  }
+});
+
 test("bytes survive all values and the ring's end", () => {
   const port = new TestPort().open(0);
   const all = Uint8Array.from({ length: 256 }, (_, byte) => byte);

@@ -10,7 +10,7 @@
  * full; and nothing before it has seen the receiver empty, after which its handler ends and the rest of the kernel gets its turn.
  */
 import { withLock } from "#sync";
-import { UART, UART_INPUT_SIZE } from "../../abi/kvm-block.js";
+import { UART, UART_INPUT_SIZE, UART_OUTPUT_SIZE } from "../../abi/kvm-block.js";
 import { UartMemory } from "./uart-memory.raw.js";
 
 /** What a port does to the machine around it. Both may be called under the port's lock. */
@@ -60,6 +60,11 @@ const STATUS_RI = 0x40;
 const STATUS_DCD = 0x80;
 /** What a kernel sends when the holding register is empty: as much as the FIFO of this kind of port holds. */
 const BURST_BYTES = 16;
+/**
+ * The device thread is told of each byte, but where the guest lets the transmitter interrupt: then it has more, and the device thread is told when
+ * there is so much, or when the guest has no more: it takes the permission back, or finds no interrupt.
+ */
+const TELL_BYTES = UART_OUTPUT_SIZE / 2;
 
 /** One port. */
 export class Uart {
@@ -98,6 +103,7 @@ export class Uart {
     return this.#locked(() => {
       const wasFull = !this.#isTransmitterEmpty;
       const bytes = this.#memory.output.takeMany(lengthMax);
+      if (this.#memory.output.lengthBytes === 0) this.#memory.set(UART.outputTold, 0);
       if (wasFull && this.#isTransmitterEmpty) this.#memory.set(UART.transmitterPending, 1);
       this.#updateLineLocked();
       return bytes;
@@ -155,7 +161,10 @@ export class Uart {
     const memory = this.#memory;
     const source = this.#interruptSource();
     if (source === IDENTIFY_TRANSMITTER) memory.set(UART.transmitterPending, 0);
-    if (source === IDENTIFY_NONE) this.#noteEmptyLocked();
+    if (source === IDENTIFY_NONE) {
+      this.#noteEmptyLocked();
+      this.#tellOfOutputLocked();
+    }
     return source | ((memory.get(UART.fifoControl) & FIFO_ENABLE) === 0 ? 0 : IDENTIFY_FIFOS);
   }
 
@@ -211,10 +220,18 @@ export class Uart {
     if (this.#hasModemBits(MODEM_LOOP)) {
       if (memory.input.spaceBytes > 0) memory.input.put(byte);
     } else if (memory.output.spaceBytes > 0) {
-      if (memory.output.lengthBytes === 0) this.#signals.ringDevice();
       memory.output.put(byte);
+      const goesOn = (memory.get(UART.interruptEnable) & ENABLE_TRANSMITTER) !== 0 && memory.output.lengthBytes < TELL_BYTES;
+      if (!goesOn) this.#tellOfOutputLocked();
     }
     memory.set(UART.transmitterPending, this.#isTransmitterEmpty ? 1 : 0);
+  }
+
+  /** Tells the device thread of the output, if it does not know yet. */
+  #tellOfOutputLocked(): void {
+    if (this.#memory.output.lengthBytes === 0 || this.#memory.get(UART.outputTold) !== 0) return;
+    this.#memory.set(UART.outputTold, 1);
+    this.#signals.ringDevice();
   }
 
   /** The transmitter interrupts when it is allowed to while it is empty, not only when it becomes so. */
@@ -222,6 +239,7 @@ export class Uart {
     const memory = this.#memory;
     const changed = memory.get(UART.interruptEnable) ^ value;
     memory.set(UART.interruptEnable, value);
+    this.#tellOfOutputLocked();
     if ((changed & ENABLE_TRANSMITTER) === 0) return;
     memory.set(UART.transmitterPending, (value & ENABLE_TRANSMITTER) !== 0 && this.#isTransmitterEmpty ? 1 : 0);
   }

@@ -139,6 +139,8 @@ async function playMove({ role: user, gates, order }: Play): Promise<void> {
     workerData: { memory: host.memory, role: part === "mover" ? part : user, gfn, line: lines[part], gates: named[part] },
   }));
   const ends = workers.map((worker) => new Promise((resolve, reject) => void worker.once("message", resolve).once("error", reject)));
+  // A processor takes its translation before its first gate, which it could not in the middle of the move.
+  expect(awaitGate(lines.mover, 1) && awaitGate(lines.user, 1), "both threads are there");
   order(lines.mover, lines.user);
   await Promise.all(ends);
   for (const worker of workers) await worker.terminate();

@@ -51,10 +51,11 @@ test("a KVM guest finds sleep and reset registers among the I/O ports", () => {
   assert.equal(fadt.getUint32(112, true) & 0x10_0400, 0x10_0400, "hardware-reduced, with a reset register");
 });
 
-test("the DSDT names eight serial ports, and what off is", () => {
+test("the DSDT names eight serial ports, the clock, and what off is", () => {
   const dsdt = tablesOf("kvm").get("DSDT")!;
   const text = Buffer.from(dsdt.buffer, dsdt.byteOffset, dsdt.byteLength).toString("latin1");
   assert.equal(text.split("_HID\x0c\x41\xd0\x05\x01").length - 1, 8, "PNP0501");
+  assert.ok(text.includes("RTC_\x08_HID\x0c\x41\xd0\x0b\x00\x08_CRS\x11\x0d\x0a\x0a\x47\x01\x70\x00\x70\x00\x01\x02\x79\x00"), "PNP0B00");
   assert.equal(text.split("\x47\x01\xf8\x03\xf8\x03\x01\x08\x89\x06\x00\x03\x01\x04\x00\x00\x00\x79\x00").length - 1, 1, "port 0x3F8, input 4");
   assert.ok(text.endsWith("\x08\\_S5_\x12\x0a\x04\x0a\x05\x0a\x05\x0a\x00\x0a\x00"));
 });

@@ -3,14 +3,14 @@
  * the guest looks for no 8259, PIT, PM timer, SCI or RTC.
  *
  * Under Xen the DSDT is a header without code: nothing there needs describing by methods, and both Debian kernels accept it. Under KVM
- * it names the serial ports with their interrupts, which go through the I/O APIC of the MADT, and what to write to power off.
+ * it names the serial ports with their interrupts, which go through the I/O APIC of the MADT, the clock, and what to write to power off.
  */
 
 import { ACPI_RESET_PORT, ACPI_RESET_VALUE, ACPI_SLEEP_CONTROL_PORT, ACPI_SLEEP_STATUS_PORT, ACPI_SLEEP_TYPE_S5 } from "../../abi/power.js";
 import { VCPU_COUNT_MAX } from "../../abi/layout.js";
-import { IO_APIC_GPA, SERIAL_PORT_REGISTERS, SERIAL_PORTS } from "../../device/index.js";
+import { IO_APIC_GPA, RTC_PORT, RTC_PORT_COUNT, SERIAL_PORT_REGISTERS, SERIAL_PORTS } from "../../device/index.js";
 import type { PersonalityName } from "../../exit/index.js";
-import { type Aml, amlByte, amlDevice, amlEisaId, amlName, amlPackage, amlPortAndInterrupt, amlRootScope } from "./aml.js";
+import { type Aml, amlByte, amlDevice, amlEisaId, amlName, amlPackage, amlResources, amlRootScope } from "./aml.js";
 
 import { writeU16, writeU32, writeU64 } from "./little-endian.js";
 
@@ -100,25 +100,29 @@ function makeDsdt(code: Aml): Uint8Array {
   return seal(dsdt);
 }
 
-/** The serial ports, each with an interrupt of its own, and the state "off". */
+/** The serial ports, each with an interrupt of its own, the clock, and the state "off". */
 function pcDevices(): Aml {
   const ports = SERIAL_PORTS.map(({ port, input }, index) => amlDevice(`COM${index + 1}`, [
     ...amlName("_HID", amlEisaId("PNP0501")),
     ...amlName("_UID", amlByte(index + 1)),
-    ...amlName("_CRS", amlPortAndInterrupt(port, SERIAL_PORT_REGISTERS, input)),
+    ...amlName("_CRS", amlResources({ port, count: SERIAL_PORT_REGISTERS, input })),
   ]));
+  const clock = amlDevice("RTC_", [
+    ...amlName("_HID", amlEisaId("PNP0B00")),
+    ...amlName("_CRS", amlResources({ port: RTC_PORT, count: RTC_PORT_COUNT })),
+  ]);
   const off = amlByte(ACPI_SLEEP_TYPE_S5);
-  return [...amlRootScope("_SB_", ports.flat()), ...amlName("_S5_", amlPackage([off, off, amlByte(0), amlByte(0)]), true)];
+  return [...amlRootScope("_SB_", [...ports.flat(), ...clock]), ...amlName("_S5_", amlPackage([off, off, amlByte(0), amlByte(0)]), true)];
 }
 
-function makeFadt(dsdtGpa: number, hasPowerPorts: boolean): Uint8Array {
+function makeFadt(dsdtGpa: number, hasPcDevices: boolean): Uint8Array {
   const fadt = makeTable("FACP", 5, FADT_LENGTH);
   writeU32(fadt, FADT.dsdt, dsdtGpa);
-  writeU16(fadt, FADT.bootArchitecture, BOOT_ARCHITECTURE_NO_VGA | BOOT_ARCHITECTURE_NO_CMOS_RTC);
-  writeU32(fadt, FADT.flags, FLAG_WBINVD | FLAG_HW_REDUCED_ACPI | (hasPowerPorts ? FLAG_RESET_REGISTER : 0));
+  writeU16(fadt, FADT.bootArchitecture, BOOT_ARCHITECTURE_NO_VGA | (hasPcDevices ? 0 : BOOT_ARCHITECTURE_NO_CMOS_RTC));
+  writeU32(fadt, FADT.flags, FLAG_WBINVD | FLAG_HW_REDUCED_ACPI | (hasPcDevices ? FLAG_RESET_REGISTER : 0));
   fadt[FADT.minorVersion] = 1;
   writeU64(fadt, FADT.xDsdt, dsdtGpa);
-  if (hasPowerPorts) {
+  if (hasPcDevices) {
     writePort(fadt, FADT.sleepControl, ACPI_SLEEP_CONTROL_PORT);
     writePort(fadt, FADT.sleepStatus, ACPI_SLEEP_STATUS_PORT);
     writePort(fadt, FADT.resetRegister, ACPI_RESET_PORT);

@@ -52,15 +52,15 @@ export function amlEisaId(id: string): Aml {
   return [DWORD_PREFIX, letters >>> 8, letters & 0xff, digits >>> 8, digits & 0xff];
 }
 
-/** ResourceTemplate () { IO (Decode16, port ... ), Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { input } } */
-export function amlPortAndInterrupt(port: number, lengthPorts: number, input: number): Aml {
+/**
+ * ResourceTemplate () { IO (Decode16, port ... ) }, and, with `input`, Interrupt (ResourceConsumer, Edge, ActiveHigh,
+ * Exclusive) { input }.
+ */
+export function amlResources({ port, count, input }: { readonly port: number; readonly count: number; readonly input?: number }): Aml {
   const low = port & 0xff;
   const high = port >>> 8;
-  const items = [
-    IO_PORT_ITEM, DECODE_16, low, high, low, high, 1, lengthPorts,
-    INTERRUPT_ITEM, 6, 0, INTERRUPT_FLAGS, 1, input, 0, 0, 0,
-    END_TAG, 0,
-  ];
+  const interrupt = input === undefined ? [] : [INTERRUPT_ITEM, 6, 0, INTERRUPT_FLAGS, 1, input, 0, 0, 0];
+  const items = [IO_PORT_ITEM, DECODE_16, low, high, low, high, 1, count, ...interrupt, END_TAG, 0];
   return [BUFFER_OP, ...withLength([...amlByte(items.length), ...items])];
 }
 

@@ -42,12 +42,14 @@ export function withLock<T>(words: SharedWords, index: number, body: () => T): T
   }
 }
 
-/** Longest that a thread stands back from a lock it has just given up; a sleeper is awake in a tenth of that. */
-const STAND_BACK_MS = 0.5;
+/** How long a thread stands back from a lock it has just given up: about what a sleeper needs to wake up. */
+const STAND_BACK_MS = 0.1;
+/** A word that nobody changes or notifies. Not the lock's: a notify that is meant for one who waits for the lock would wake who stands back. */
+const NOWHERE = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * As withLock, for locks that are held long and by some threads over and over: who had others wait stands back until one of them has
- * the lock, or shortly. Without that a thread that takes the lock again at once keeps out all that have to wake up first.
+ * As withLock, for locks that are held long and by some threads over and over: who had others wait stands back a moment, so that one of
+ * them has the lock. Without that a thread that takes the lock again at once keeps out all that have to wake up first.
  */
 export function withLockInTurn<T>(words: SharedWords, index: number, body: () => T): T {
   lock(words, index);
@@ -56,7 +58,7 @@ export function withLockInTurn<T>(words: SharedWords, index: number, body: () =>
   } finally {
     const isAwaited = Atomics.load(words, index) === CONTENDED;
     unlock(words, index);
-    if (isAwaited) Atomics.wait(words, index, FREE, STAND_BACK_MS);
+    if (isAwaited) Atomics.wait(NOWHERE, 0, 0, STAND_BACK_MS);
   }
 }
 

@@ -6,7 +6,7 @@ import { ReaderSlot, atomicCompareExchange, atomicLoad, atomicStore, lock, share
   withLock, withLockInTurn } from "./index.js";
 import type { ReaderDomain, SharedWords } from "./index.js";
 
-function startWorker(words: SharedWords, role: "counter" | "reader", rounds = 0): Promise<number> {
+function startWorker(words: SharedWords, role: "counter" | "in turn" | "reader", rounds = 0): Promise<number> {
   const worker = new Worker(new URL("./sync.worker.js", import.meta.url), { workerData: { buffer: words.buffer, role, rounds } });
   return once(worker, "message").then(([result]) => result as number);
 }
@@ -113,4 +113,10 @@ test("a thread that takes a lock over and over lets others have it in between", 
   }
   assert.equal(atomicLoad(words, 1), rounds);
   assert.equal(await counted, rounds);
+});
+
+test("threads that stand back do not take the wake-ups of those who wait for the lock", async () => {
+  const words = freshWords();
+  const counts = await Promise.all(["in turn", "in turn", "counter", "counter"].map((role) => startWorker(words, role as "in turn" | "counter", 3000)));
+  assert.equal(atomicLoad(words, 1), counts.reduce((sum, count) => sum + count, 0));
 });

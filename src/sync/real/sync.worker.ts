@@ -1,14 +1,15 @@
 /** Thread of sync.test.ts: increments a plain word under the lock, or reads a pair of words inside sections. */
 import { parentPort, workerData } from "node:worker_threads";
-import { ReaderSlot, atomicLoad, atomicStore, sharedWordsOf, withLock } from "./index.js";
+import { ReaderSlot, atomicLoad, atomicStore, sharedWordsOf, withLock, withLockInTurn } from "./index.js";
 import type { ReaderDomain } from "./index.js";
 
-const { buffer, role, rounds } = workerData as { buffer: SharedArrayBuffer; role: "counter" | "reader"; rounds: number };
+const { buffer, role, rounds } = workerData as { buffer: SharedArrayBuffer; role: "counter" | "in turn" | "reader"; rounds: number };
 const words = sharedWordsOf(buffer);
 
 function countUnderLock(): number {
   for (let round = 0; round < rounds; round++) {
-    withLock(words, 0, () => atomicStore(words, 1, atomicLoad(words, 1) + 1));
+    const take = role === "in turn" ? withLockInTurn : withLock;
+    take(words, 0, () => atomicStore(words, 1, atomicLoad(words, 1) + 1));
   }
   return rounds;
 }
@@ -30,4 +31,4 @@ function readUntilTold(): number {
   return failures;
 }
 
-parentPort!.postMessage(role === "counter" ? countUnderLock() : readUntilTold());
+parentPort!.postMessage(role === "reader" ? readUntilTold() : countUnderLock());
