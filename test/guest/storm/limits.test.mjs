@@ -1,7 +1,7 @@
 /**
  * A real guest with less host memory than it uses, and one whose swap file is full.
  *
- * What: a guest of 256 MiB that works on 160 MiB of files with a limit of 96 MiB; then one whose swap file lies on a file system that is filled
+ * What: a guest of 256 MiB that works on 112 MiB of files with a limit of 64 MiB; then one whose swap file lies on a file system that is filled
  *   up by others, until there is room again.
  * Why: pages go out and come back in the middle of whatever the guest does; and a host that has no room may keep a guest waiting, but not lose
  *   a byte of it.
@@ -20,7 +20,7 @@ import { missingForPrograms } from "../support/programs.mjs";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
-const SIZE = { programs: IS_LONG ? "all" : "few", files: 5, fileMib: 32, rounds: 1 };
+const SIZE = { programs: IS_LONG ? "all" : "few", files: 4, fileMib: 28, rounds: 1 };
 const TIMEOUT_MS = 400_000;
 const skip = missingForPrograms(64);
 
@@ -30,7 +30,7 @@ before(() => void (skip === undefined && (load = new Load(SIZE))));
 after(() => load?.remove());
 
 test("a guest that uses more memory than it may have goes on, out of its swap file", { skip, timeout: TIMEOUT_MS }, async (t) => {
-  const vm = await bootGuest({ vcpus: 2, memoryBytes: 256 * MIB, memoryLimitBytes: 96 * MIB, files: load.files });
+  const vm = await bootGuest({ vcpus: 2, memoryBytes: 256 * MIB, memoryLimitBytes: 64 * MIB, files: load.files });
   t.after(() => vm.dispose());
   await load.prepare(vm);
   await Promise.all([runSteps(vm, [...load.makeFiles(), ...load.filesAreRight()]), runSteps(vm, load.runPrograms())]);
@@ -66,7 +66,7 @@ test("a guest whose swap file is full waits, says why, and goes on when there is
   let tell = () => {};
   const stalled = new Promise((resolve) => (tell = () => resolve(undefined)));
   const vm = await bootGuest({
-    vcpus: 2, memoryBytes: 256 * MIB, memoryLimitBytes: 96 * MIB, swapFile: join(path, "swap"), files: load.files,
+    vcpus: 2, memoryBytes: 256 * MIB, memoryLimitBytes: 64 * MIB, swapFile: join(path, "swap"), files: load.files,
     onStall: (reason) => {
       stalls.push(reason);
       tell();

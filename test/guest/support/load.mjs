@@ -158,6 +158,7 @@ export async function runSteps(vm, steps) {
 /** What the guest's kernel has to complain of. @param {VirtualMachine} vm */
 export async function assertQuietKernel(vm) {
   const { stdout } = await vm.exec("dmesg");
-  const line = stdout.split("\n").find((text) => COMPLAINTS.test(text));
+  // Some of the programs run into faults on purpose.
+  const line = stdout.split("\n").find((text) => COMPLAINTS.test(text) && !text.includes("programs["));
   assert.equal(line, undefined, `the kernel complains: ${line}\n${stdout.slice(-3000)}`);
 }
