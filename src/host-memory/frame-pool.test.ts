@@ -29,7 +29,7 @@ test("an exhausted pool says so, and gives every frame again once it is released
   assert.equal(first.length, FRAMES_PER_BLOCK);
   assert.equal(new Set(first).size, FRAMES_PER_BLOCK);
   assert.equal(host.statistics().framesInUse, FRAMES_PER_BLOCK);
-  for (const pfn of first) host.pool.release(pfn);
+  for (const pfn of first) host.pool.release([pfn]);
   assert.equal(host.statistics().framesInUse, 0);
   assert.equal(takeAll(host).length, FRAMES_PER_BLOCK);
 });
@@ -39,7 +39,7 @@ test("a released frame is zeroed before it is handed out again", () => {
   const pfn = host.pool.allocateZeroed(PAGE)!;
   assert.ok(frameAddress(pfn) >= FRAMES_BASE);
   host.views.bytes.fill(0xa5, frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE);
-  host.pool.release(pfn);
+  host.pool.release([pfn]);
   assert.equal(host.pool.allocateZeroed(PAGE), pfn);
   assert.ok(host.views.bytes.subarray(frameAddress(pfn), frameAddress(pfn) + PAGE_SIZE).every((byte) => byte === 0));
 });
@@ -47,8 +47,8 @@ test("a released frame is zeroed before it is handed out again", () => {
 test("releasing a free frame stops the VM", () => {
   const host = smallHost();
   const pfn = host.pool.allocateZeroed(PAGE)!;
-  host.pool.release(pfn);
-  assert.throws(() => host.pool.release(pfn), { name: "AssertionError", message: /a frame with a reference/ });
+  host.pool.release([pfn]);
+  assert.throws(() => host.pool.release([pfn]), { name: "AssertionError", message: /a frame with a reference/ });
 });
 
 test("the frame table knows owner and references, and the last reference frees a frame", () => {
@@ -56,9 +56,9 @@ test("the frame table knows owner and references, and the last reference frees a
   const pfn = host.pool.allocateUncleared(hvaPageOf(77), "within-limit")!;
   assert.deepEqual(host.pool.describe(pfn), { owner: 77, references: 1 });
   host.pool.addReference(pfn);
-  host.pool.release(pfn);
+  host.pool.release([pfn]);
   assert.equal(host.statistics().framesInUse, 1);
-  host.pool.release(pfn);
+  host.pool.release([pfn]);
   assert.equal(host.statistics().framesInUse, 0);
 });
 
@@ -77,7 +77,7 @@ test("a batch takes freed frames first, goes on in the next block, and is shorte
   const { framesTotal } = host.statistics();
   const owners = (count: number) => Array.from({ length: count }, (_, index) => hvaPageOf(index));
   const first = host.pool.allocateBatch(owners(3));
-  host.pool.releaseAll(first);
+  host.pool.release(first);
   const all = host.pool.allocateBatch(owners(framesTotal - 1));
   assert.equal(all.length, framesTotal - 1);
   assert.deepEqual(new Set(all.slice(0, 3)), new Set(first));
@@ -88,7 +88,7 @@ test("a batch takes freed frames first, goes on in the next block, and is shorte
   assert.equal(host.statistics().framesInUse, framesTotal);
   // A frame with two references is not freed, and the others of the batch are, whatever their blocks.
   host.pool.addReference(all[0]!);
-  host.pool.releaseAll(all);
+  host.pool.release(all);
   assert.equal(host.statistics().framesInUse, 2);
   assert.deepEqual(host.pool.blocks().map(({ framesInUse }) => framesInUse).sort(), [1, 1]);
 });
@@ -113,7 +113,7 @@ test("a block goes offline only when empty, and gives no frames until it is onli
   assert.equal(host.statistics().blocks[1]!.framesInUse, 0);
   host.pool.onlineBlock(FIRST_BLOCK + 1);
   assert.equal(takeAll(host).length, FRAMES_PER_BLOCK);
-  for (const frame of [pfn, ...rest]) host.pool.release(frame);
+  for (const frame of [pfn, ...rest]) host.pool.release([frame]);
   assert.equal(host.pool.offlineBlock(FIRST_BLOCK), "offline");
 });
 

@@ -48,6 +48,11 @@ export interface BlockStatistics {
 /** Whether an allocation may pass the frame limit: a move does for a moment, a page's first frame does not. */
 export type LimitRule = "within-limit" | "beyond-limit";
 
+/** Number of the memory block that a frame is in. */
+export function blockOf(pfn: Pfn): number {
+  return pfn >>> 12;
+}
+
 /** Allocates and frees frames; any thread. */
 export class FramePool {
   readonly #views: HostViews;
@@ -155,12 +160,7 @@ export class FramePool {
    * Lets go of one reference of each frame; a frame without any is free. Precondition: the caller holds the references, and
    * nobody can reach a frame by them any more.
    */
-  release(...frames: readonly Pfn[]): void {
-    this.releaseAll(frames);
-  }
-
-  /** As `release`. */
-  releaseAll(frames: readonly Pfn[]): void {
+  release(frames: readonly Pfn[]): void {
     if (frames.length === 0) return;
     withLock(this.#words, WORD_POOL_LOCK, () => {
       for (let from = 0; from < frames.length;) from = this.#releaseRunLocked(frames, from);
@@ -169,11 +169,11 @@ export class FramePool {
 
   /** Lets go of frames from place `from` on that are in one block, whose words are written once. Returns where those of another begin. */
   #releaseRunLocked(frames: readonly Pfn[], from: number): number {
-    const block = frames[from]! >>> 12;
+    const block = blockOf(frames[from]!);
     let head = this.#block(block, FREE_HEAD);
     let freed = 0;
     let at = from;
-    for (; at < frames.length && frames[at]! >>> 12 === block; at++) {
+    for (; at < frames.length && blockOf(frames[at]!) === block; at++) {
       const pfn = frames[at]!;
       const references = this.#frame(pfn, REFERENCES);
       assert(references > 0, "expected a frame with a reference, got", pfn);

@@ -15,7 +15,7 @@ function hammer(): number {
     const frames = Array.from({ length: 1 + (round % 7) }, () => host.pool.allocateZeroed(hvaPageOf(signature))!);
     for (const pfn of frames) failures += atomicExchange(host.words, pfn * 1024, signature) === 0 ? 0 : 1;
     for (const pfn of frames) failures += atomicExchange(host.words, pfn * 1024, 0) === signature ? 0 : 1;
-    for (const pfn of frames) host.pool.release(pfn);
+    for (const pfn of frames) host.pool.release([pfn]);
   }
   return failures;
 }

@@ -400,8 +400,10 @@ export class HostMemory {
 
   /** Gives a reference of `tryPinFrame` back. */
   unpinFrame(pfn: Pfn, user: number): void {
-    this.#changes.withMmuLock(() => this.#parts.pins.removeLocked(pfn, user));
-    this.#changes.releaseFrames([pfn]);
+    this.#changes.withMmuLock(() => {
+      this.#parts.pins.removeLocked(pfn, user);
+      this.#changes.releaseFrames([pfn]);
+    });
   }
 
   /** Counts, for people and tests. */

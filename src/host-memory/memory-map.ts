@@ -2,6 +2,7 @@
 import { atomicLoad } from "#sync";
 import type { Pfn } from "../abi/address.js";
 import { HVA_SHARED, HVA_SWAPPED, pfnOfEntry, stateOfEntry } from "./address-space.js";
+import { blockOf } from "./frame-pool.js";
 import { WORD_FRAME_LIMIT } from "./layout.js";
 import type { Memslot } from "./memslots.js";
 import type { BlockMap, MemoryMap, SlotMap } from "./operations.js";
@@ -36,7 +37,7 @@ function slotMap({ addressSpace }: HostParts, slot: Memslot, sharedFrames: Set<P
 
 function blockMaps({ pool, pins }: HostParts, sharedFrames: ReadonlySet<Pfn>): BlockMap[] {
   const pinnedFrames = pins.usersByFrame();
-  const countIn = (frames: Iterable<Pfn>, block: number): number => [...frames].filter((pfn) => pfn >>> 12 === block).length;
+  const countIn = (frames: Iterable<Pfn>, block: number): number => [...frames].filter((pfn) => blockOf(pfn) === block).length;
   return pool.blocks().map(({ index, state, framesTotal, framesInUse }) => {
     const pinned = countIn(pinnedFrames.keys(), index);
     const shared = Math.min(countIn([...sharedFrames].filter((pfn) => !pinnedFrames.has(pfn)), index), framesInUse - pinned);

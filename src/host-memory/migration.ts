@@ -8,6 +8,7 @@ import { atomicLoad, waitWhile } from "#sync";
 import type { Gfn, Pfn } from "../abi/address.js";
 import { HVA_BUSY, HVA_PRESENT, HVA_SHARED, hasFrame, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { assert } from "./errors.js";
+import { blockOf } from "./frame-pool.js";
 import { FRAMES_PER_BLOCK, WORD_BUSY_DONE } from "./layout.js";
 import type { MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage } from "./operations.js";
 import { rangeOfPage } from "./page-changes.js";
@@ -19,9 +20,9 @@ import type { PageChanges, PageName } from "./page-changes.js";
  */
 const OFFLINE_BATCH_FRAMES = 256;
 const OFFLINE_PASSES_MAX = 10;
-/** Further passes, each after a wait, while nobody holds a frame of the block: 10 s of waiting at most. */
-const OFFLINE_WAITS_MAX = 2000;
-const OFFLINE_WAIT_MS = 5;
+/** How long an offline waits for pages that are being swapped in. */
+const OFFLINE_WAIT_NS_MAX = 10e9;
+const OFFLINE_WAIT_MS = 50;
 
 /** Frames, each with all pages that have it, found while the memslots had this generation. */
 interface Found {
@@ -64,8 +65,9 @@ export class Migration {
     const { pool } = this.#changes.parts;
     const refusal = this.#refusalOf(block);
     if (refusal !== undefined) return refusal;
+    const deadlineNs = this.#changes.nowNs() + OFFLINE_WAIT_NS_MAX;
     let framesMoved = 0;
-    for (let pass = 0; this.#isWorthAPass(block, pass) && !shouldStop(); pass++) {
+    for (let pass = 0; (pass < OFFLINE_PASSES_MAX || this.#waitForSwapIn(block, deadlineNs)) && !shouldStop(); pass++) {
       framesMoved += this.#emptyBlock(block, shouldStop);
       if (pool.offlineBlock(block) === "offline") {
         this.#changes.parts.counters.add("blocksOfflined");
@@ -90,10 +92,11 @@ export class Migration {
   #refusalOf(block: number): OfflineOutcome | undefined {
     const { pool } = this.#changes.parts;
     if (!pool.hasBlock(block)) return { result: "refused", reason: "no-such-block", detail: this.#noSuchBlock(block) };
-    const others = pool.blocks().filter(({ index, state }) => index !== block && state === "online");
-    const framesNeeded = pool.blocks().find(({ index }) => index === block)!.framesInUse;
+    const blocks = pool.blocks();
+    const others = blocks.filter(({ index, state }) => index !== block && state === "online");
+    const framesNeeded = blocks.find(({ index }) => index === block)!.framesInUse;
     const framesFree = others.reduce((sum, { framesTotal, framesInUse }) => sum + framesTotal - framesInUse, 0);
-    if (!pool.isolateBlock(block)) {
+    if (!this.#isolate(block)) {
       return { result: "refused", reason: "offline-already", detail: `block ${block} is offline already, or on its way` };
     }
     if (framesNeeded <= framesFree) return undefined;
@@ -102,28 +105,37 @@ export class Migration {
     return { result: "refused", reason: "no-room", framesNeeded, framesFree, detail };
   }
 
+  /**
+   * Has the block give no more frames. Behind both locks, so that whoever took one before has brought it to its page: pages get theirs
+   * under one of them. False = the block was offline or isolated.
+   */
+  #isolate(block: number): boolean {
+    return this.#changes.mutate(() => this.#changes.withMmuLock(() => this.#changes.parts.pool.isolateBlock(block)));
+  }
+
   #noSuchBlock(block: number): string {
     const [first] = this.#changes.parts.pool.blocks();
     return `there is no block ${block}: blocks are ${first!.index} to ${first!.index + this.#changes.parts.pool.blockCount - 1}`;
   }
 
   /**
-   * Whether to try (again). A frame may be in the hands of a thread that is about to bring it to its page; on a busy host it may be there for
-   * long, and is waited for. What holds a reference to a page's frame may do so for ever.
+   * Whether another pass can help: a page that is being swapped in has its frame as long as the swap file takes to answer, and is waited
+   * for. What else holds a frame may do so for ever.
    */
-  #isWorthAPass(block: number, pass: number): boolean {
-    if (pass < OFFLINE_PASSES_MAX) return true;
-    const { pins, words } = this.#changes.parts;
-    const isHeld = [...pins.usersByFrame().keys()].some((pfn) => pfn >>> 12 === block);
-    if (isHeld || pass >= OFFLINE_PASSES_MAX + OFFLINE_WAITS_MAX) return false;
-    waitWhile(words, WORD_BUSY_DONE, atomicLoad(words, WORD_BUSY_DONE), OFFLINE_WAIT_MS);
+  #waitForSwapIn(block: number, deadlineNs: number): boolean {
+    const { words } = this.#changes.parts;
+    const busyDone = atomicLoad(words, WORD_BUSY_DONE);
+    let isBusy = false;
+    this.#changes.forEachPage(() => (isBusy = true), (entry) => stateOfEntry(entry) === HVA_BUSY && blockOf(pfnOfEntry(entry)) === block);
+    if (!isBusy || this.#changes.nowNs() > deadlineNs) return false;
+    waitWhile(words, WORD_BUSY_DONE, busyDone, OFFLINE_WAIT_MS);
     return true;
   }
 
   /** One pass over the frames of a block. Returns how many were moved. */
   #emptyBlock(block: number, shouldStop: () => boolean): number {
     const { generation } = this.#changes.parts.memslots;
-    const frames = [...this.#sharersBy((pfn) => pfn >>> 12 === block)];
+    const frames = [...this.#sharersBy((pfn) => blockOf(pfn) === block)];
     const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
     for (let from = 0; from < frames.length && !shouldStop(); from += OFFLINE_BATCH_FRAMES) {
       this.#changes.mutate(() => this.#moveLocked({ generation, frames: frames.slice(from, from + OFFLINE_BATCH_FRAMES) }, count));
@@ -133,7 +145,7 @@ export class Migration {
 
   #pinnedPagesOf(block: number): PinnedPage[] {
     const users = this.#changes.parts.pins.usersByFrame();
-    return [...this.#sharersBy((pfn) => pfn >>> 12 === block)].map(([pfn, pages]) =>
+    return [...this.#sharersBy((pfn) => blockOf(pfn) === block)].map(([pfn, pages]) =>
       ({ pfn, gfn: pages[0]!.gfn, users: users.get(pfn) ?? [] }));
   }
 

@@ -4,6 +4,7 @@ import { gfnOf, hvaPageOf, pfnOf } from "../abi/address.js";
 import type { Gfn } from "../abi/address.js";
 import { NPT_PRESENT, NPT_WRITABLE, PAGE_SIZE } from "../abi/layout.js";
 import { pageUserNumber } from "../abi/page-users.js";
+import { HostMemory } from "./index.js";
 import { FIRST_BLOCK, FRAMES_PER_BLOCK } from "./layout.js";
 import { addressOf, fillPage, hostWith, isPageIntact, TestSwapStore } from "./testing/test-host.js";
 
@@ -239,19 +240,48 @@ function hasTrueWay(host: ReturnType<typeof hostWith>, gfn: Gfn): boolean {
   return (entry & NPT_PRESENT) === 0 || entry >>> 12 === host.presentPfn(host.findHvaPage(gfn));
 }
 
-test("an offline waits for a frame that a thread is about to bring to its page", () => {
+test("a page that leaves a shared frame gives its reference back before anybody can count the sharers", () => {
   const host = hostWith(16);
+  const other = HostMemory.attach(host.memory);
+  for (const gfn of gfns(3)) host.faultIn(gfn, true);
+  host.mergeEqualPages();
+  const seen: unknown[] = [];
+  const release = host.pool.release.bind(host.pool);
+  host.pool.release = (frames) => {
+    seen.push(other.discardPages(gfnOf(9), 1, { mustNotSleep: true }));
+    release(frames);
+  };
+  host.faultIn(gfnOf(1), true);
+  assert.deepEqual(seen, ["would-block"]);
+});
+
+test("an offline waits for a page that is being swapped in", () => {
+  const host = hostWith(16);
+  const store = new TestSwapStore(16);
+  host.setSwapStore(store);
   for (const gfn of gfns(4)) fillPage(host, gfn);
-  // As a fault does before it waits for its turn to change the page.
-  const pfn = host.pool.allocateUncleared(hvaPageOf(9), "within-limit")!;
-  assert.equal(pfn >>> 12, FIRST_BLOCK);
-  let calls = 0;
-  const outcome = host.offlineBlock(FIRST_BLOCK, () => {
-    if (++calls === 40) host.pool.release(pfn);
-    return false;
-  });
-  assert.deepEqual(outcome, { result: "offline", framesMoved: 4 });
+  host.swapOut([gfnOf(2)]);
+  const read = store.read.bind(store);
+  let looks = 0;
+  // Another thread's, which begins while the swap file takes its time and is stopped before that ends.
+  store.read = (slot, target) => {
+    host.offlineBlock(FIRST_BLOCK, () => ++looks === 20);
+    read(slot, target);
+  };
+  assert.ok(isPageIntact(host, gfnOf(2)));
+  assert.equal(looks, 20);
+  assert.equal(host.offlineBlock(FIRST_BLOCK, () => false).result, "offline");
   for (const gfn of gfns(4)) assert.ok(isPageIntact(host, gfn), `page ${gfn}`);
+});
+
+test("an offline does not wait for who holds a frame of no page", () => {
+  const host = hostWith(16);
+  const pfn = host.pool.allocateUncleared(hvaPageOf(9), "within-limit")!;
+  let looks = 0;
+  const outcome = host.offlineBlock(FIRST_BLOCK, () => ++looks === 20);
+  assert.equal(outcome.result, "refused");
+  assert.ok(looks < 20);
+  host.pool.release([pfn]);
 });
 
 test("an offline that found pages before their memslot moved leaves the processor no way to their old frames", () => {
@@ -294,7 +324,7 @@ test("a shared frame that cannot move, since somebody holds a reference more, co
   host.pool.addReference(pfn);
   assert.deepEqual(host.moveFrames([gfnOf(1)]), { moved: 0, absent: 0, pinned: 1, noSlot: 0, outOfMemory: 0 });
   assert.equal(host.statistics().framesInUse, 1);
-  host.pool.release(pfn);
+  host.pool.release([pfn]);
   assert.equal(host.moveFrames([gfnOf(1)]).moved, 1);
   assert.equal(host.statistics().framesInUse, 1);
 });

@@ -153,7 +153,7 @@ export class PageChanges {
   /** Frees references and wakes who waits for frames. */
   releaseFrames(frames: readonly Pfn[]): void {
     if (frames.length === 0) return;
-    this.parts.pool.releaseAll(frames);
+    this.parts.pool.release(frames);
     this.wakeMemoryWaiters();
   }
 

@@ -24,6 +24,13 @@ const DIRECT_RECLAIM_PAGES = 32;
 /** What a look under the lock found still to be done. */
 type Step = "mapped" | "no-slot" | "no-table" | "busy" | "no-frame" | "swapped" | "shared";
 
+/** A swapped page in its fault's hands: its entry is BUSY with a frame of its own, its contents are in a slot of the swap file. */
+interface Claim {
+  readonly name: PageName;
+  readonly pfn: Pfn;
+  readonly slot: number;
+}
+
 /** One thread's page faults. */
 export class PageFaults {
   readonly #changes: PageChanges;
@@ -131,22 +138,19 @@ export class PageFaults {
   /** The contents come into a frame of the caller's while the entry is BUSY; whoever else wants the page waits. */
   #swapIn(gfn: Gfn): FaultResult | "again" {
     const changes = this.#changes;
-    const { pool, addressSpace, swapMap, words } = changes.parts;
-    const name = changes.nameOf(gfn);
-    if (name === undefined) return "no-slot";
-    const pfn = pool.allocateUncleared(name.page, "within-limit");
-    if (pfn === undefined) return this.#makeRoom();
-    const slot = changes.withMmuLock(() => this.#claimSwappedLocked(name, pfn));
-    if (slot === undefined) {
-      changes.releaseFrames([pfn]);
-      return "again";
-    }
+    const { addressSpace, swapMap, words } = changes.parts;
+    const claim = changes.withMmuLock(() => this.#claimSwappedLocked(gfn));
+    if (claim === "no-frame") return this.#makeRoom();
+    if (typeof claim === "string") return claim;
+    const { name, pfn, slot } = claim;
     try {
       this.#swapping.readInto(pfn, slot);
     } catch (error) {
-      changes.withMmuLock(() => addressSpace.setSwappedLocked(name.page, slot));
+      changes.withMmuLock(() => {
+        addressSpace.setSwappedLocked(name.page, slot);
+        changes.releaseFrames([pfn]);
+      });
       changes.wakeBusyWaiters();
-      changes.releaseFrames([pfn]);
       return this.#waitForMemory(error instanceof Error ? error.message : String(error));
     }
     changes.withMmuLock(() => {
@@ -159,42 +163,44 @@ export class PageFaults {
     return "again";
   }
 
-  /** Makes a SWAPPED entry BUSY and returns its slot; undefined = somebody was faster, or the memslot went. */
-  #claimSwappedLocked({ gfn, page }: PageName, pfn: Pfn): number | undefined {
-    const { addressSpace } = this.#changes.parts;
-    const entry = addressSpace.entry(page);
-    if (this.#changes.nameOf(gfn)?.page !== page || stateOfEntry(entry) !== HVA_SWAPPED) return undefined;
-    addressSpace.setFrameLocked(page, HVA_BUSY, pfn);
-    return slotOfEntry(entry);
+  /** Makes a SWAPPED entry BUSY, with a frame for its contents; "again" = somebody was faster. */
+  #claimSwappedLocked(gfn: Gfn): Claim | "no-slot" | "no-frame" | "again" {
+    const { pool, addressSpace } = this.#changes.parts;
+    const name = this.#changes.nameOf(gfn);
+    if (name === undefined) return "no-slot";
+    const entry = addressSpace.entry(name.page);
+    if (stateOfEntry(entry) !== HVA_SWAPPED) return "again";
+    const pfn = pool.allocateUncleared(name.page, "within-limit");
+    if (pfn === undefined) return "no-frame";
+    addressSpace.setFrameLocked(name.page, HVA_BUSY, pfn);
+    return { name, pfn, slot: slotOfEntry(entry) };
   }
 
   /** Gives a page that shares a frame one of its own. */
   #unshare(gfn: Gfn): FaultResult | "again" {
-    const changes = this.#changes;
-    const { pool } = changes.parts;
-    const found = changes.nameOf(gfn);
-    if (found === undefined) return "no-slot";
-    const target = pool.allocateUncleared(found.page, "within-limit");
-    if (target === undefined) return this.#makeRoom();
-    changes.releaseFrames([changes.mutate(() => this.#unshareLocked(gfn, target))]);
-    return "again";
+    const outcome = this.#changes.mutate(() => this.#unshareLocked(gfn));
+    return outcome === "no-frame" ? this.#makeRoom() : outcome;
   }
 
-  /** Returns the frame that is not needed any more: the shared one, of which this page had a reference, or `target`. */
-  #unshareLocked(gfn: Gfn, target: Pfn): Pfn {
+  /** Inside mutate to the end: who else looks sees as many references to the shared frame as pages, or it would count as pinned. */
+  #unshareLocked(gfn: Gfn): "no-slot" | "no-frame" | "again" {
     const changes = this.#changes;
     const { pool, addressSpace, counters } = changes.parts;
     const name = changes.nameOf(gfn);
-    const entry = name === undefined ? HVA_ABSENT : addressSpace.entry(name.page);
-    if (name === undefined || stateOfEntry(entry) !== HVA_SHARED) return target;
-    counters.add("pagesUnshared");
+    if (name === undefined) return "no-slot";
+    const entry = addressSpace.entry(name.page);
+    if (stateOfEntry(entry) !== HVA_SHARED) return "again";
     const source = pfnOfEntry(entry);
     if (pool.references(source) === 1) {
       this.#ownLocked(name, source);
-      return target;
+    } else {
+      const target = pool.allocateUncleared(name.page, "within-limit");
+      if (target === undefined) return "no-frame";
+      changes.invalidate([rangeOfPage(name)], () => this.#copyLocked(name, source, target));
+      changes.releaseFrames([source]);
     }
-    changes.invalidate([rangeOfPage(name)], () => this.#copyLocked(name, source, target));
-    return source;
+    counters.add("pagesUnshared");
+    return "again";
   }
 
   /** The last sharer takes the frame as its own; who reads it by an old translation still reads the right bytes. */

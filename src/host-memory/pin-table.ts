@@ -41,7 +41,8 @@ export class PinTable {
 
   /** Takes a note of `addLocked` back. Precondition: WORD_MMU_LOCK held. */
   removeLocked(pfn: Pfn, user: number): void {
-    for (let entry = 0; entry < PIN_ENTRY_COUNT; entry++) {
+    const end = atomicLoad(this.#words, WORD_PIN_END);
+    for (let entry = 0; entry < end; entry++) {
       if (!this.#is(entry, pfn, user)) continue;
       const count = this.#get(entry, COUNT) - 1;
       this.#set(entry, COUNT, count);
@@ -54,7 +55,8 @@ export class PinTable {
   /** Names of those who hold references, by frame. */
   usersByFrame(): Map<Pfn, string[]> {
     const users = new Map<Pfn, string[]>();
-    for (let entry = 0; entry < PIN_ENTRY_COUNT; entry++) {
+    const end = atomicLoad(this.#words, WORD_PIN_END);
+    for (let entry = 0; entry < end; entry++) {
       const frame = this.#get(entry, FRAME);
       if (frame === 0) continue;
       const pfn = pfnOf(frame - 1);

@@ -78,7 +78,7 @@ const REFRESH: readonly Mutation[] = [
   caught("M17", "use the address behind the section", check("a view kept beyond its callback is dead"),
     edit("guest-page/guest-page.js", "if (--this.#depth === 0)\n                this.#view.close();", "--this.#depth;")),
   caught("M18", "do not test again under the lock what was found without it: a swapped page", crowd,
-    edit(FAULTS, "this.#changes.nameOf(gfn)?.page !== page || stateOfEntry(entry) !== HVA_SWAPPED", "this.#changes.nameOf(gfn)?.page !== page")),
+    edit(FAULTS, "if (stateOfEntry(entry) !== HVA_SWAPPED)\n            return \"again\";", "")),
   caught("M18a", "do not test again under the lock what was found without it: a page's guest frame", slots,
     edit(CHANGES, "return this.parts.memslots.findHvaPage(gfn) === page;", "return gfn !== undefined;")),
   caught("M19", "keep a reference behind the lookup", userMove, edit(ACCESS, "this.#frameBase = frameAddress(pfn);", "this.#frameBase = frameAddress(pfn); this.host.pool.addReference(pfn);")),

@@ -54,7 +54,7 @@ export class Victim {
   #checkAndRelease(): void {
     const { pfn, salt } = this.#frames.shift()!;
     this.#checkFrame(pfn, salt);
-    this.#host.pool.release(pfn);
+    this.#host.pool.release([pfn]);
   }
 
   #checkFrame(pfn: Pfn, salt: number): void {

@@ -4,8 +4,9 @@
  *     unshare, for a write                      merge
  *     1 mutation lock   2 still SHARED?         1 mutation lock   2 both pages still as they were?
  *     3 references = 1: the page's own,         3 cut both, compare, references++
- *       otherwise copy, in an invalidation      4 both SHARED   5 unlock   6 let go of the other frame
- *     4 unlock   5 let go of what is left
+ *       otherwise copy, in an invalidation,     4 both SHARED   5 let go of the other frame   6 unlock
+ *       and let go of the shared frame
+ *     4 unlock
  *
  * Without the lock in unshare:
  *
@@ -53,29 +54,24 @@ function create(variant = ""): Scenario {
     yield store(page, entry);
     yield unlock(mmuLock);
   }
-  /** Returns the frame to let go. */
-  function* unshareLocked(page: number, target: number): Steps<number> {
+  function* unshareLocked(page: number): Steps {
     const entry = yield load(page);
     const isAsBefore = (entry & SHARED) !== 0;
-    if (!isAsBefore && variant !== "state not looked at again") return target;
+    if (!isAsBefore && variant !== "state not looked at again") return;
     const frame = entry & ~SHARED;
-    if (variant !== "state not looked at again" && (yield load(references[frame]!)) === 1) {
-      yield* set(page, frame);
-      return target;
-    }
+    if (variant !== "state not looked at again" && (yield load(references[frame]!)) === 1) return yield* set(page, frame);
+    const target = yield allocate();
+    yield store(references[target]!, 1);
     yield* set(page, target);
-    return frame;
+    yield* release(frame);
   }
   function* write(page: number): Steps {
     const entry = yield load(page);
     if ((entry & SHARED) === 0) return;
-    const target = yield allocate();
-    yield store(references[target]!, 1);
     const isLocked = variant !== "unshared without the lock";
     if (isLocked) yield lock(mutationLock);
-    const gone = yield* unshareLocked(page, target);
+    yield* unshareLocked(page);
     if (isLocked) yield unlock(mutationLock);
-    yield* release(gone);
     // The guest's store, by the NPT entry: in guest mode, which a change waits for once it has cut the page.
     yield spinLock(mmuLock);
     const now = yield load(page);
@@ -93,8 +89,8 @@ function create(variant = ""): Scenario {
     if (isEqual) yield add(references[frame]!, 1);
     yield* set(pageA, isEqual ? frame | SHARED : kept);
     if (isEqual) yield* set(pageB, frame | SHARED);
-    if (isLocked) yield unlock(mutationLock);
     if (isEqual) yield* release(2);
+    if (isLocked) yield unlock(mutationLock);
   }
   function* reader(): Steps {
     const entry = yield load(pageB);

@@ -2,8 +2,8 @@
  * Ours: a page comes back from swap while it is discarded (src/host-memory/page-faults.ts, discarding.ts).
  *
  *     fault                                     discard
- *     1 MMU lock: SWAPPED? BUSY; unlock         1 mutation lock, active++, sequence++
- *     2 read the slot into a frame              2 MMU lock: BUSY? unlock, wait (or pass over, if it may not sleep)
+ *     1 MMU lock: SWAPPED? a frame, BUSY        1 mutation lock, active++, sequence++
+ *     2 read the slot into the frame            2 MMU lock: BUSY? unlock, wait (or pass over, if it may not sleep)
  *     3 MMU lock: PRESENT; unlock                 SWAPPED or PRESENT: ABSENT, take what it had; unlock
  *     4 give the slot back, wake                3 sequence++, active--; give slot and frame back
  *
@@ -47,22 +47,24 @@ function create(variant = ""): Scenario {
   const [active, sequence] = [words.word("active"), words.word("sequence")];
   const mustNotSleep = variant.startsWith("non-blockable");
 
-  function* claimSwapped(): Steps<boolean> {
+  /** Returns a frame for the contents, undefined if the page is not swapped. */
+  function* claimSwapped(): Steps<number | undefined> {
     const takesLock = variant !== "claimed without the lock";
     if (takesLock) yield spinLock(mmuLock);
     const isSwapped = (yield load(entry)) === SWAPPED;
+    const frame = isSwapped ? yield allocate() : undefined;
     if (isSwapped) yield store(entry, BUSY);
     if (takesLock) yield unlock(mmuLock);
-    return isSwapped;
+    return frame;
   }
   function* fault(): Steps {
-    for (;;) {
+    let frame: number | undefined;
+    while (frame === undefined) {
       const state = yield load(entry);
       if (state === BUSY) yield sleepUntil(entry, (now) => now !== BUSY);
       else if (state !== SWAPPED) return;
-      else if (yield* claimSwapped()) break;
+      else frame = yield* claimSwapped();
     }
-    const frame = yield allocate();
     yield use(SLOT);
     yield useWrite(frame);
     yield spinLock(mmuLock);
