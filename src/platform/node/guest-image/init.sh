@@ -81,11 +81,22 @@ serve_requests() {
 	# of SIGINT and SIGQUIT of the commands, as above.
 	exec 3<>${tty}1
 	stty $raw <&3
+	read_lines <&3 | answer_lines
+}
+
+# read_lines: hands on what comes line by line. The shell's `read` forgets the part of a line that it has when a child ends at that moment
+# (it begins anew), and lines come in pieces. So this process has no children; and a line is in the pipe as a whole. In a session of its own,
+# because a process that reads its terminal is stopped while that runs something else in the foreground.
+read_lines() {
+	exec setsid sh -c 'while IFS= read -r line; do echo "$line"; done' 3>&-
+}
+
+answer_lines() {
 	set -m
 	opened=
 	echo ready >&3
 
-	while read -r verb first second third <&3; do
+	while read -r verb first second third; do
 		# Collects the exit status of commands that have ended, so that no zombies stay.
 		jobs >/dev/null
 		case $verb in
