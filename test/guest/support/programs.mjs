@@ -7,12 +7,14 @@
  *   Claim: the test's name
  *   Builds: 64 32          word sizes, 64 alone if absent
  *   Flags: ...             more flags for the compiler
+ *   Host: ia32 watchpoints what the host must have for its answer to count (see probes/); all 32-bit builds need ia32
  *   Compare: no ...        no answer of the host to compare with: the program itself ends with a status other than 0
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /**
  * Both sides must choose the same code: without this, the C library takes fused multiply-add where the processor has it, which rounds
@@ -25,7 +27,7 @@ const HOST_ENVIRONMENT = {
 const HOST_TIMEOUT_MS = 60_000;
 const OUTPUT_BYTES_MAX = 64 << 20;
 
-/** @typedef {{ name: string, path: string, claim: string, builds: number[], flags: string[], isCompared: boolean }} Program */
+/** @typedef {{ name: string, path: string, claim: string, builds: number[], flags: string[], hostFeatures: string[], isCompared: boolean }} Program */
 
 /**
  * Why programs cannot be built and compared on this host, or undefined.
@@ -36,6 +38,34 @@ export function missingForPrograms(bits) {
   const probe = spawnSync("gcc", [`-m${bits}`, "-static", "-xc", "-", "-o", "/dev/null"], { input: "#include <stdio.h>\nint main(void) { puts(\"\"); }\n" });
   if (probe.error !== undefined) return "there is no gcc here";
   return probe.status === 0 ? undefined : `gcc here cannot build static ${bits}-bit programs`;
+}
+
+/**
+ * What this host lacks of what a program's answer needs; undefined = nothing. Probes are in probes/. Precondition: missingForPrograms
+ * says nothing.
+ * @param {Program} program
+ * @param {number} bits
+ */
+export function hostLacks({ hostFeatures }, bits) {
+  const needed = bits === 32 ? ["ia32", ...hostFeatures] : hostFeatures;
+  return needed.find((feature) => !hostHas(feature));
+}
+
+/** @type {Map<string, boolean>} */
+const probed = new Map();
+
+/** @param {string} feature */
+function hostHas(feature) {
+  const known = probed.get(feature);
+  if (known !== undefined) return known;
+  const folder = mkdtempSync(join(tmpdir(), "unpinned-probe-"));
+  const path = join(folder, feature);
+  const { status, stderr } = spawnSync("gcc", ["-static", fileURLToPath(new URL(`probes/${feature}.c`, import.meta.url)), "-o", path], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`gcc failed: ${stderr}`);
+  const has = spawnSync(path, { timeout: HOST_TIMEOUT_MS }).status === 0;
+  rmSync(folder, { recursive: true });
+  probed.set(feature, has);
+  return has;
 }
 
 /**
@@ -56,6 +86,7 @@ export function listPrograms(folder) {
       claim,
       builds: (field("Builds") ?? "64").split(" ").map(Number),
       flags: field("Flags")?.split(" ") ?? [],
+      hostFeatures: field("Host")?.split(" ") ?? [],
       isCompared: !field("Compare")?.startsWith("no"),
     };
   });

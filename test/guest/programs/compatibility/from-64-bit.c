@@ -1,5 +1,6 @@
 /*
  * Claim: a 64-bit program may run 32-bit code and make 32-bit system calls
+ * Host: ia32
  *
  * What: int 0x80 from 64-bit code, a far call into a 32-bit code segment and back, registers that 32-bit writes extend with zeros.
  * Why: the mode of each code segment decides how the same bytes decode; traces of both modes lie on one page.
