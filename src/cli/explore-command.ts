@@ -1,7 +1,7 @@
 /** `unpinned explore`: scenarios by name or from a file, over all their schedules or some by chance. */
 import { writeFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
-import { drawPage, explore, ExploreOptionError, type ExploreOptions, type ExploreReport, ReplayError, SCENARIOS, type ScenarioDescription } from "../explore/index.js";
+import { drawPage, explore, ExploreOptionError, type ExploreOptions, type ExploreReport, ReplayError, ScenarioError, SCENARIOS, type ScenarioDescription } from "../explore/index.js";
 import { writeOutput } from "../platform/node/index.js";
 import { UsageError } from "./errors.js";
 import { isScenarioFile, loadScenarioFile } from "./explore-file.js";
@@ -115,7 +115,7 @@ function exploreOrRefuse(scenario: ScenarioDescription, options: ExploreOptions)
   try {
     return explore(scenario, options);
   } catch (error) {
-    if (error instanceof ExploreOptionError || error instanceof ReplayError) throw new UsageError(`explore: ${error.message}`, { cause: error });
+    if (error instanceof ExploreOptionError || error instanceof ReplayError || error instanceof ScenarioError) throw new UsageError(`explore: ${error.message}`, { cause: error });
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 import type { Machine } from "./machine.js";
 import type { Operation } from "./model.js";
 import { BUFFER_MAX, FLAG_QUEUED, FRAMES_MAX } from "./region.js";
+import { ScenarioError } from "./scenario-error.js";
 
 /** Result of a step behind which the thread has not got further: it only queued. */
 const NOT_YET = NaN;
@@ -108,7 +109,7 @@ function allocate(machine: Machine, thread: number): number {
   const { slab, base, layout, races } = machine;
   const freeCount = base + layout.freeCount;
   const frame = slab[freeCount]! > 0 ? slab[base + layout.freeFrames + --slab[freeCount]!]! : ++slab[base + layout.framesHighest]!;
-  if (frame > FRAMES_MAX) throw new RangeError(`more than ${FRAMES_MAX} frames are in use: the scenario is too large, or leaks`);
+  if (frame > FRAMES_MAX) throw new ScenarioError(`more than ${FRAMES_MAX} frames are in use: the scenario is too large, or leaks`);
   slab[base + layout.framesAllocated]! |= 1 << frame;
   races?.allocator(thread);
   machine.touch(cells.allocator(machine) * 2 + 1);
@@ -117,7 +118,7 @@ function allocate(machine: Machine, thread: number): number {
 }
 
 function isInUse(machine: Machine, frame: number): boolean {
-  if (!Number.isInteger(frame) || frame < 0 || frame > FRAMES_MAX) throw new RangeError(`${frame} is no frame's number`);
+  if (!Number.isInteger(frame) || frame < 0 || frame > FRAMES_MAX) throw new ScenarioError(`${frame} is no frame's number`);
   return ((machine.slab[machine.base + machine.layout.framesAllocated]! >>> frame) & 1) !== 0;
 }
 

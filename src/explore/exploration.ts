@@ -1,6 +1,7 @@
 /** What all searches have in common: what they count, when they stop, what they have found. */
 import { lookAtEnd } from "./ends.js";
-import { Machine, type MachineOptions } from "./machine.js";
+import { Machine } from "./machine.js";
+import type { MachineOptions } from "./machine-options.js";
 import type { Finding } from "./model.js";
 
 /** What a search has done. */

@@ -1,6 +1,6 @@
 /** Explores a scenario: searches, and if something is found makes the schedule short. */
 import { Exploration, type FoundPath, LearnedMore, type SearchLimits, type Tally } from "./exploration.js";
-import { type MachineOptions, nothingWatched } from "./machine.js";
+import { type MachineOptions, nothingWatched } from "./machine-options.js";
 import type { Finding, ScenarioDescription } from "./model.js";
 import { boundsText, decideOptions, type DecidedOptions, type ExploreOptions, ExploreOptionError } from "./options.js";
 import { drawSchedule } from "./picture.js";

@@ -13,5 +13,6 @@ export {
 } from "./operations.js";
 export { ExploreOptionError, type ExploreOptions, type ReductionName, type SchedulerName } from "./options.js";
 export { ReplayError } from "./schedulers/replay.js";
+export { ScenarioError } from "./scenario-error.js";
 export { SCENARIOS } from "./scenarios/index.js";
 export type { Trace, TraceStep } from "./trace.js";

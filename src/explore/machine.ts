@@ -7,40 +7,17 @@
 import type { EngineChecks } from "./checks.js";
 import { DataRaces } from "./data-races.js";
 import { carryOut, cells, drainOldest } from "./effects.js";
+import { goOn } from "./going-on.js";
 import { LiveThreads } from "./live-threads.js";
-import type { Finding, ModelView, Operation, Scenario } from "./model.js";
-import { FLAG_ENDED, FLAG_PARKED, FLAG_QUEUED, FLAG_STEPS_DONE, RegionLayout } from "./region.js";
+import type { MachineOptions } from "./machine-options.js";
+import type { Finding, ModelView, Operation } from "./model.js";
+import { FLAG_STEPS_DONE, RegionLayout } from "./region.js";
 import { canGoOn } from "./standing.js";
-
-/** What a machine is made with. */
-export interface MachineOptions {
-  readonly create: () => Scenario;
-  readonly isTso: boolean;
-  /** Retries and steps a thread makes at most. */
-  readonly retriesMax: number;
-  readonly stepsMax: number;
-  readonly checks: EngineChecks;
-  /** Data races by vector clocks along the path; otherwise by two threads about to access the same word. */
-  readonly hasClocks: boolean;
-  /** What is known about the scenario from having watched it; grows while exploring. */
-  readonly watched: Watched;
-}
-
-/** What a search has to know of a scenario before it may leave anything out. Learned by watching; learning more begins the search anew. */
-export interface Watched {
-  /** 1: a word whose writes an invariant may notice; behind the words, 1 if it notices frames. */
-  readonly visible: Uint8Array;
-  /** Whether threads write words together with other steps (note). */
-  hasNotes: boolean;
-}
-
-/** Nothing is known yet. */
-export function nothingWatched(wordCount: number): Watched {
-  return { visible: new Uint8Array(wordCount + 1), hasNotes: false };
-}
+import { ScenarioError } from "./scenario-error.js";
 
 const DEPTH_START = 64;
-const LOCAL_OPERATIONS_MAX = 100_000;
+/** Steps of a thread that goes on alone, in which it must have come back to a retry or got somewhere. */
+const PROBED_STEPS_MAX = 100_000;
 const DIGEST_FACTOR_A = 0x9e3779b1 | 0;
 const DIGEST_FACTOR_B = 0x85ebca6b | 0;
 
@@ -57,6 +34,7 @@ export class Machine implements ModelView {
   readonly isDaemon: readonly boolean[];
   readonly processCount: number;
   readonly races: DataRaces | undefined;
+  readonly options: MachineOptions;
   /** Regions, one a depth. */
   slab: Float64Array;
   /** Where the present region begins. */
@@ -74,7 +52,6 @@ export class Machine implements ModelView {
   onLocal: ((thread: number, operation: Operation) => void) | undefined;
   /** All steps ever made. */
   stepCount = 0;
-  readonly #options: MachineOptions;
   readonly #visible: Uint8Array;
   readonly #framesAtStart: number;
   #capacity = DEPTH_START;
@@ -91,11 +68,11 @@ export class Machine implements ModelView {
   #isAsking = false;
 
   constructor(options: MachineOptions) {
-    this.#options = options;
+    this.options = options;
     this.checks = options.checks;
     this.live = new LiveThreads(options.create);
     const { words, threads, framesAtStart = 0 } = this.live.scenario;
-    if (threads.length > 12) throw new RangeError(`a scenario has at most 12 threads, this one has ${threads.length}`);
+    if (threads.length > 12) throw new ScenarioError(`a scenario has at most 12 threads, this one has ${threads.length}`);
     this.#framesAtStart = framesAtStart;
     this.threadNames = threads.map(({ name }) => name);
     this.wordNames = words.map(({ name }) => name);
@@ -136,7 +113,7 @@ export class Machine implements ModelView {
 
   /** Whether threads of this scenario may write words together with other steps. */
   get hasNotes(): boolean {
-    return this.#options.watched.hasNotes;
+    return this.options.watched.hasNotes;
   }
 
   /** Processes that could go on at a depth of the present path. */
@@ -194,7 +171,7 @@ export class Machine implements ModelView {
 
   #see(place: number): void {
     if (this.#visible[place] === 1) return;
-    if (!(place in this.#visible)) throw new RangeError(`there is no word ${place}`);
+    if (!(place in this.#visible)) throw new ScenarioError(`there is no word ${place}`);
     if (!this.#isAsking) return;
     this.#visible[place] = 1;
     this.hasLearned = true;
@@ -245,7 +222,7 @@ export class Machine implements ModelView {
   advance(): void {
     const process = this.#choices[this.depth - 1]!;
     const result = this.#results[this.depth - 1]!;
-    if (result === result) this.#goOn(process, result);
+    if (result === result) goOn(this, process, result);
     else this.live.catchUp();
     this.#settle();
   }
@@ -278,7 +255,7 @@ export class Machine implements ModelView {
     const own = (1 << thread) | (this.layout.isTso ? 1 << (this.layout.threadCount + thread) : 0);
     this.#probed = thread;
     this.#settle();
-    for (let steps = 0; steps < LOCAL_OPERATIONS_MAX && this.enabled !== 0 && (this.enabled & ~own) === 0; steps++) {
+    for (let steps = 0; steps < PROBED_STEPS_MAX && this.enabled !== 0 && (this.enabled & ~own) === 0; steps++) {
       this.step((this.enabled >>> thread) & 1 ? thread : this.layout.threadCount + thread);
       if (this.found.length > 0) return;
     }
@@ -292,83 +269,19 @@ export class Machine implements ModelView {
   #start(): void {
     const { layout } = this;
     const { words } = this.live.scenario;
-    if (this.#framesAtStart >= 30) throw new RangeError("at most 29 frames at the start");
+    if (this.#framesAtStart >= 30) throw new ScenarioError("at most 29 frames at the start");
     words.forEach(({ value }, cell) => (this.slab[cell] = value));
     this.slab[layout.framesHighest] = this.#framesAtStart;
     this.slab[layout.framesAllocated] = 2 ** (this.#framesAtStart + 1) - 2;
     for (let thread = 0; thread < layout.threadCount; thread++) {
       this.slab[layout.digest(thread)] = thread + 1;
       this.races?.begin(thread);
-      this.#goOn(thread, 0);
+      goOn(this, thread, 0);
     }
     this.#settle();
     this.askInvariant();
     // No step was made without knowing these.
     this.hasLearned = false;
-  }
-
-  /** The thread's own code up to its next step. */
-  #goOn(thread: number, result: number): void {
-    const at = this.base + this.layout.flags(thread);
-    try {
-      let operation = this.live.give(thread, result);
-      for (let count = 0; operation !== undefined; count++) {
-        if (count > LOCAL_OPERATIONS_MAX) throw new Error("endless loop without a step");
-        if (!this.#isDoneAtOnce(thread, operation)) break;
-        operation = this.live.give(thread, 0);
-      }
-      if (operation === undefined) this.slab[at] = FLAG_ENDED;
-      else this.#arrive(thread, operation);
-    } catch (error) {
-      if (error instanceof RangeError) throw error;
-      this.slab[at] = FLAG_ENDED;
-      this.report("claim", `${this.threadNames[thread]} threw ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-
-  /** Carries out what is no step of its own; false: it is one, or the thread stands still here. */
-  #isDoneAtOnce(thread: number, operation: Operation): boolean {
-    this.onLocal?.(thread, operation);
-    switch (operation.kind) {
-      case "claim":
-        if (!operation.holds) this.report("claim", `${this.threadNames[thread]}: ${operation.says}`);
-        return true;
-      case "no-sleep":
-        this.slab[this.base + this.layout.noSleep(thread)]! += operation.begins ? 1 : -1;
-        return true;
-      case "note":
-        this.#checkCell(operation.cell);
-        if (!this.#options.watched.hasNotes) this.#options.watched.hasNotes = this.hasLearned = true;
-        this.slab[this.base + operation.cell] = operation.value;
-        this.touch(operation.cell * 2 + 1);
-        return true;
-      case "fence": return !this.layout.isTso;
-      case "retry": return this.#mayRetry(thread, operation.why);
-      default: return false;
-    }
-  }
-
-  #checkCell(cell: number): void {
-    if (!(cell >= 0 && cell < this.layout.wordCount)) throw new RangeError(`there is no word ${cell}: the scenario has ${this.layout.wordCount}`);
-  }
-
-  #mayRetry(thread: number, why: string): boolean {
-    const count = ++this.slab[this.base + this.layout.retries(thread)]!;
-    if (count <= this.#options.retriesMax) return true;
-    if (this.#probed === thread && this.checks.findsLivelocks) {
-      this.report("livelock", `${this.threadNames[thread]} retries for ever though nobody else can go on: ${why}`);
-    }
-    this.slab[this.base + this.layout.flags(thread)]! |= FLAG_PARKED;
-    return false;
-  }
-
-  #arrive(thread: number, operation: Operation): void {
-    const { layout, base } = this;
-    if ("cell" in operation) this.#checkCell(operation.cell);
-    if ("sleeps" in operation && operation.sleeps && this.slab[base + layout.noSleep(thread)]! > 0 && this.checks.findsSleeps) {
-      this.report("sleep-in-no-sleep", `${this.threadNames[thread]} may sleep in ${this.describe(operation)}, where it must not`);
-    }
-    if (++this.slab[base + layout.steps(thread)]! > this.#options.stepsMax) this.slab[base + layout.flags(thread)]! |= FLAG_STEPS_DONE;
   }
 
   /** A process in words. */
@@ -423,5 +336,3 @@ export class Machine implements ModelView {
     this.#updated = grow(this.#updated, new Float64Array(this.layout.threadCount * (this.#capacity + 1)));
   }
 }
-
-export { FLAG_ENDED, FLAG_PARKED, FLAG_QUEUED, FLAG_STEPS_DONE };

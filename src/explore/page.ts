@@ -27,7 +27,7 @@ export function drawPage(report: ExploreReport): string {
 <header>
 <h1>${escapeText(name)}</h1>
 <p class="finding">${escapeText(first === undefined ? "nothing wrong" : `${first.kind}: ${first.says}`)}</p>
-<p class="about">${trace.steps.length} steps, ${preemptions} preemptions &middot; ${escapeText(report.bounds)}</p>
+<p class="about">${trace.steps.length} steps, ${preemptions} preemption${preemptions === 1 ? "" : "s"} &middot; ${escapeText(report.bounds)}</p>
 <p class="about">replay: <code>${escapeText(replay)}</code></p>
 <nav><button id="first" title="Home">|&lt;</button><button id="back" title="left, k">&lt; back</button><output id="place"></output><button
  id="on" title="right, j, space">on &gt;</button><button id="last" title="End">&gt;|</button><span class="keys">keys: &larr; &rarr; Home End</span></nav>

@@ -1,8 +1,11 @@
 /**
  * Data races as a property of states: two threads that are about to access the same word, one of them to store, not both atomic or
- * volatile. For programs whose order comes from values this finds the same races as clocks do: take an execution in which two accesses
+ * volatile. For programs whose order comes from values this finds a race if and only if clocks do: take an execution in which two accesses
  * race, and leave out everything that neither of them comes behind. What is left can be carried out, reads the same values, and ends
  * with both threads at their accesses.
+ *
+ * That holds for the first race. A value that was read in a race orders nothing by clocks, though the thread may not get further
+ * without it: of races behind the first, clocks tell more.
  */
 import { raceText } from "./data-races.js";
 import type { Machine } from "./machine.js";

@@ -5,7 +5,7 @@ import type { EngineChecks } from "./checks.js";
 import type { Operation, Scenario } from "./model.js";
 import { load, note } from "./operations.js";
 import { type ProgramOptions, makeProgram } from "./testing/programs.js";
-import { searchAll, type SearchName } from "./testing/search.js";
+import { searchAll, type Searched, type SearchName } from "./testing/search.js";
 
 type Steps = Generator<Operation, void, number>;
 
@@ -37,10 +37,18 @@ function compare(name: SearchName, seeds: readonly [number, number], options: Pr
     result.schedulesEvery += every.tally.schedules;
     result.schedulesReduced += reduced.tally.schedules;
     for (const finding of every.findings) result.findingKinds.add(finding.split(":")[0]!);
-    const text = ({ outcomes, findings }: typeof every): string => JSON.stringify([[...outcomes].sort(), [...findings].sort()]);
-    if (text(every) !== text(reduced)) result.differing.push(seed);
+    if (textOf(every, name) !== textOf(reduced, name) || [...reduced.findings].some((finding) => !every.findings.has(finding))) result.differing.push(seed);
   }
   return result;
+}
+
+/**
+ * Outcomes and findings. Clocks tell of further data races behind the first, which the search over states may not: a value that was read
+ * in a race orders nothing. So there it must find one if there is one, and none that the other does not.
+ */
+function textOf({ outcomes, findings }: Searched, name: SearchName): string {
+  const plain = [...findings].map((finding) => (name === "states" && finding.startsWith("data-race") ? "data-race" : finding));
+  return JSON.stringify([[...outcomes].sort(), [...new Set(plain)].sort()]);
 }
 
 const SMALL: ProgramOptions = { stepsMax: 3, threadsMax: 3, isTso: false, hasInvariant: false };

@@ -4,7 +4,7 @@ import type { Operation, Scenario } from "./model.js";
 import { load, lock, store, unlock, update } from "./operations.js";
 import { Exploration } from "./exploration.js";
 import { ALL_CHECKS } from "./checks.js";
-import { nothingWatched } from "./machine.js";
+import { nothingWatched } from "./machine-options.js";
 import { searchEvery } from "./schedulers/every.js";
 import { searchAll } from "./testing/search.js";
 

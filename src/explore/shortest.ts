@@ -3,7 +3,7 @@
  * being itself and whether it preempts). States are told apart by whose turn it was, too.
  */
 import { Exploration, type SearchLimits } from "./exploration.js";
-import type { MachineOptions } from "./machine.js";
+import type { MachineOptions } from "./machine-options.js";
 import type { Finding } from "./model.js";
 import { isPreemption, previousThread } from "./preemptions.js";
 import { raceAhead } from "./races-ahead.js";

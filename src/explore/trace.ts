@@ -1,8 +1,10 @@
 /** A schedule step by step, with all that can be said about each: what pictures are made from. */
 import { lookAtEnd } from "./ends.js";
-import { FLAG_PARKED, Machine, type MachineOptions, nothingWatched } from "./machine.js";
+import { Machine } from "./machine.js";
+import { type MachineOptions, nothingWatched } from "./machine-options.js";
 import type { Finding, Operation } from "./model.js";
 import { isPreemption, previousThread } from "./preemptions.js";
+import { FLAG_PARKED } from "./region.js";
 import { replayScheduler } from "./schedulers/replay.js";
 
 /** One step. */
@@ -24,6 +26,7 @@ export interface TraceStep {
 /** A schedule carried out. */
 export interface Trace {
   readonly threads: readonly string[];
+  /** Names of the words, and behind them of store buffers and the frames in use. */
   readonly words: readonly string[];
   readonly wordsAtStart: readonly string[];
   readonly steps: readonly TraceStep[];
@@ -44,7 +47,7 @@ export function traceOf(options: Omit<MachineOptions, "hasClocks" | "watched">, 
   const scheduler = replayScheduler(choices);
   let atEnd: Finding[] = [];
   let preemptions = 0;
-  const finish = (): Trace => ({ threads: machine.threadNames, words: machine.wordNames, wordsAtStart, steps: recorder.steps, atStart, atEnd, preemptions });
+  const finish = (): Trace => ({ threads: machine.threadNames, words: recorder.names, wordsAtStart, steps: recorder.steps, atStart, atEnd, preemptions });
   for (let made = 0; made < choices.length; made++) {
     if (machine.enabled === 0) {
       // A thread that stood still for its retries, and goes on alone.
@@ -65,6 +68,11 @@ export function traceOf(options: Omit<MachineOptions, "hasClocks" | "watched">, 
   return finish();
 }
 
+/** A list in words; "none" if it is empty. */
+function listText(count: number, item: (at: number) => string): string {
+  return count === 0 ? "none" : Array.from({ length: count }, (_, at) => item(at)).join(",");
+}
+
 class Recorder {
   readonly steps: TraceStep[] = [];
   readonly #machine: Machine;
@@ -75,8 +83,14 @@ class Recorder {
     machine.onLocal = (thread, operation) => this.#remark(thread, operation);
   }
 
+  /** Names of what is shown: the words; what is delayed in each store buffer; frames. */
+  get names(): string[] {
+    const { wordNames, threadNames, layout } = this.#machine;
+    return [...wordNames, ...(layout.isTso ? threadNames.map((name) => `${name}'s stores`) : []), "frames"];
+  }
+
   words(): string[] {
-    return this.#machine.wordNames.map((_, cell) => this.#wordAt(this.#machine.depth, cell));
+    return this.#wordsAt(this.#machine.depth);
   }
 
   /** Takes down the step that the machine has just made. */
@@ -86,10 +100,7 @@ class Recorder {
     const depth = machine.depth - 1;
     const process = machine.choiceAt(depth);
     const thread = process % threadCount;
-    const changes = machine.wordNames.flatMap((word, cell) => {
-      const [before, after] = [this.#wordAt(depth, cell), this.#wordAt(depth + 1, cell)];
-      return before === after ? [] : [{ word, before, after }];
-    });
+    const changes = this.#changes(depth);
     const says = process >= threadCount ? "(delayed store)" : this.#says(machine.pendingAt(depth, thread)!, machine.resultAt(depth));
     this.steps.push({ thread, says, remarks: this.#remarks, changes, words: this.words(), findings: [...machine.found] });
     this.#remarks = [];
@@ -107,13 +118,27 @@ class Recorder {
       const process = machine.choiceAt(depth);
       const { threadCount } = machine.layout;
       const says = process >= threadCount ? "(delayed store)" : this.#says(machine.pendingAt(depth, process)!, machine.resultAt(depth));
-      const words = machine.wordNames.map((_, cell) => this.#wordAt(depth + 1, cell));
-      this.steps.push({ thread: process % threadCount, says, remarks: [], changes: [], words, findings: depth === to - 1 ? findings : [] });
+      const words = this.#wordsAt(depth + 1);
+      this.steps.push({ thread: process % threadCount, says, remarks: [], changes: this.#changes(depth), words, findings: depth === to - 1 ? findings : [] });
     }
   }
 
-  #wordAt(depth: number, cell: number): string {
-    return String(this.#machine.slab[depth * this.#machine.layout.length + cell]);
+  #changes(depth: number): TraceStep["changes"] {
+    const [before, after] = [this.#wordsAt(depth), this.#wordsAt(depth + 1)];
+    return this.names.flatMap((word, at) => (before[at] === after[at] ? [] : [{ word, before: before[at]!, after: after[at]! }]));
+  }
+
+  #wordsAt(depth: number): string[] {
+    const { slab, layout, wordNames, threadNames } = this.#machine;
+    const base = depth * layout.length;
+    const delayed = (_: string, thread: number): string => {
+      const buffer = base + layout.buffer(thread);
+      return listText(slab[buffer]!, (at) => `${wordNames[slab[buffer + 1 + 2 * at]!]}=${slab[buffer + 2 + 2 * at]}`);
+    };
+    const frames = Array.from({ length: 32 }, (_, frame) => frame).filter((frame) => ((slab[base + layout.framesAllocated]! >>> frame) & 1) !== 0);
+    return [
+      ...wordNames.map((_, cell) => String(slab[base + cell])), ...(layout.isTso ? threadNames.map(delayed) : []), listText(frames.length, (at) => String(frames[at])),
+    ];
   }
 
   #says(operation: Operation, result: number): string {

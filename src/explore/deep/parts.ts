@@ -7,7 +7,7 @@
  */
 import type { FoundPath, SearchLimits, Tally } from "../exploration.js";
 import { Exploration } from "../exploration.js";
-import { type MachineOptions, nothingWatched } from "../machine.js";
+import { type MachineOptions, nothingWatched } from "../machine-options.js";
 import { raceAhead } from "../races-ahead.js";
 import { processesOf } from "../schedulers/scheduler.js";
 import { searchStates, type Visited } from "../schedulers/states.js";

@@ -4,7 +4,7 @@
  */
 import { ALL_CHECKS } from "../checks.js";
 import { Exploration, type Tally } from "../exploration.js";
-import { nothingWatched, type MachineOptions } from "../machine.js";
+import { nothingWatched, type MachineOptions } from "../machine-options.js";
 import { RETRIES_DEFAULT } from "../options.js";
 import { writeSchedule } from "../schedule-string.js";
 import { searchStates } from "../schedulers/states.js";

@@ -1,7 +1,8 @@
 /** Searches a scenario to the end, for tests: outcomes, findings and counts. */
 import { ALL_CHECKS, type EngineChecks } from "../checks.js";
 import { Exploration, LearnedMore, type SearchLimits, type Tally } from "../exploration.js";
-import { type Machine, nothingWatched } from "../machine.js";
+import type { Machine } from "../machine.js";
+import { nothingWatched } from "../machine-options.js";
 import type { Scenario } from "../model.js";
 import { searchEvery } from "../schedulers/every.js";
 import { searchPartialOrders } from "../schedulers/dpor.js";
