@@ -34,7 +34,7 @@ export const WORD_FRAMES_ONLINE = header(0x50);
 export const WORD_FRAME_LIMIT = header(0x4c);
 /** Lock of the swap map. Leaf lock. */
 export const WORD_SWAP_LOCK = header(0x80);
-/** Slots of the swap file (0 = there is none), slots in use, slot where the search goes on. Changed under WORD_SWAP_LOCK. */
+/** Slots of the swap file (0 = there is none), slots in use, a slot below which none is free. Changed under WORD_SWAP_LOCK. */
 export const WORD_SWAP_SLOTS = header(0x84);
 export const WORD_SWAP_USED = header(0x88);
 export const WORD_SWAP_HINT = header(0x8c);

@@ -225,6 +225,24 @@ test("a page named twice is swapped out once", () => {
   assert.ok(isPageIntact(host, gfnOf(3)));
 });
 
+test("the swap file grows no longer than the most pages that were out at a time", () => {
+  const host = hostWith(200);
+  const store = new TestSwapStore(1000);
+  host.setSwapStore(store);
+  for (const gfn of gfns(100)) fillPage(host, gfn);
+  for (let round = 0; round < 20; round++) {
+    assert.equal(host.swapOut(gfns(100)).swapped, 100);
+    // Back in an order of their own, so that free slots lie between ones in use.
+    for (let page = 0; page < 100; page++) assert.ok(isPageIntact(host, gfnOf((page * 37 + round) % 100)));
+  }
+  assert.deepEqual([...store.pages.keys()].sort((a, b) => a - b), Array.from({ length: 100 }, (_, slot) => slot));
+  // A slot in the middle is free again.
+  host.swapOut(gfns(100));
+  assert.ok(isPageIntact(host, gfnOf(50)));
+  assert.equal(host.swapOut([gfnOf(50)]).swapped, 1);
+  assert.equal(store.pages.size, 100);
+});
+
 test("a reclaim of more pages than there are takes each once", () => {
   const host = hostWith(16);
   host.setSwapStore(new TestSwapStore(100));

@@ -42,7 +42,10 @@ export class SwapMap {
     atomicStore(this.#words, WORD_SWAP_SLOTS, slotCount);
   }
 
-  /** Takes a free slot; undefined = all are in use. */
+  /**
+   * Takes the first free slot; undefined = all are in use. The first, so that the file grows no longer than the most pages that were out
+   * at a time: a file system is full sooner than the map.
+   */
   take(): number | undefined {
     return withLock(this.#words, WORD_SWAP_LOCK, () => {
       if (this.usedCount >= this.slotCount) return undefined;
@@ -58,15 +61,16 @@ export class SwapMap {
     withLock(this.#words, WORD_SWAP_LOCK, () => {
       assert(this.#isUsed(slot), "expected a swap slot in use, got", slot);
       this.#setBitLocked(slot, false);
+      if (slot < atomicLoad(this.#words, WORD_SWAP_HINT)) atomicStore(this.#words, WORD_SWAP_HINT, slot);
     });
   }
 
   #findFreeLocked(): number {
-    const count = this.slotCount;
-    const start = atomicLoad(this.#words, WORD_SWAP_HINT) % count;
-    for (let step = 0; step < count; step++) {
-      const slot = (start + step) % count;
+    const { slotCount } = this;
+    for (let slot = atomicLoad(this.#words, WORD_SWAP_HINT); slot < slotCount;) {
       if (!this.#isUsed(slot)) return slot;
+      const isWordFull = (slot & 31) === 0 && atomicLoad(this.#words, WORD_SWAP_MAP + (slot >>> 5)) === -1;
+      slot += isWordFull ? 32 : 1;
     }
     throw new Error("swap map: expected a free slot, since fewer are counted than there are");
   }
