@@ -11,17 +11,20 @@ export interface CuttingJob {
   readonly words: SharedWords;
   /** Indices of words. */
   readonly entries: readonly number[];
+  /** Flags that entries lack when they come back, as after a look of the reclaimer's. */
+  readonly forgotten: number;
   /** Its only word is 1 when the thread is to end. */
   readonly stop: SharedWords;
 }
 
-const { words, entries, stop } = workerData as CuttingJob;
-const kept = entries.map((entry) => atomicLoad(words, entry));
+const { words, entries, forgotten, stop } = workerData as CuttingJob;
+const kept = entries.map((entry) => atomicLoad(words, entry) & ~forgotten);
 parentPort!.postMessage("begun");
 for (let round = 0; atomicLoad(stop, 0) === 0; round++) {
   const entry = entries[round % entries.length]!;
   atomicStore(words, entry, 0);
   for (let pause = round % 7; pause > 0; pause--) atomicLoad(stop, 0);
   atomicStore(words, entry, kept[round % entries.length]!);
-  for (let pause = 40 + (round % 50); pause > 0; pause--) atomicLoad(stop, 0);
+  // What is noted at the first look only is raced with only if the next cut is near.
+  for (let pause = (forgotten === 0 ? 40 : 0) + (round % 50); pause > 0; pause--) atomicLoad(stop, 0);
 }

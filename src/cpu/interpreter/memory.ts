@@ -50,7 +50,11 @@ function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
     return isAnswered(gpa, access) ? 1 : needPage(gpa, size, access == ACCESS_WRITE);
   }
   const marks: u32 = access == ACCESS_WRITE ? L.NPT_ACCESSED | L.NPT_DIRTY : L.NPT_ACCESSED;
-  if ((entry & marks) != marks) entry = atomic.or<u32>(entryAddress, marks) | marks;
+  if ((entry & marks) != marks) {
+    entry = atomic.or<u32>(entryAddress, marks) | marks;
+    // The host may have taken the page away since the look above; what was read there is no way to a frame any more.
+    if ((entry & wanted) != wanted) return needPage(gpa, size, access == ACCESS_WRITE);
+  }
   resolvedCode = (entry & L.NPT_CODE) != 0;
   const frame = entry & 0xffff_f000;
   if (!lookAtEachAccess && !(lookAtUserAccess && view == VIEW_USER)) fillTlb(va, u32(gpa >> 12), frame, entry, view);
