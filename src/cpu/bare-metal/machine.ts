@@ -7,7 +7,7 @@
  */
 import {
   EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, MODE_16, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_CS, SEGMENT_DS,
-  SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU,
+  SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU, VCPU_COUNT_ADDRESS,
 } from "../../abi/layout.js";
 import { createCore, type Core } from "../core.raw.js";
 import { VcpuState } from "../vcpu-state.raw.js";
@@ -64,12 +64,14 @@ export class BareMachine {
   readonly #bytes: Uint8Array;
   #long = true;
 
-  constructor(module: WebAssembly.Module) {
+  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. */
+  constructor(module: WebAssembly.Module, vcpuCount = 1) {
     const pages = (GUEST + MEMORY_BYTES) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages + 1, maximum: pages + 1, shared: true });
     this.memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
+    this.#view.setUint32(VCPU_COUNT_ADDRESS, vcpuCount, true);
     this.state = new VcpuState(memory, 0);
     this.#view.setUint32(NPT_ROOT_BASE, NPT_LEAF, true);
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);

@@ -206,6 +206,8 @@ export function interpret(c: u32, budget: i32): i32 {
           }
         }
         const flushes = load<u64>(c + L.VCPU_counterArenaFlushes);
+        const branch = (link & ~LINK_FAR) - 24;
+        const branchHandler = (link & LINK_FAR) != 0 ? load<u16>(branch) : 0;
         op = enterDispatch(remaining, (link & LINK_FAR) != 0 ? 0 : link, trace);
         remaining = dispatchRemaining;
         if (op == 0) return dispatchExit;
@@ -216,11 +218,12 @@ export function interpret(c: u32, budget: i32): i32 {
         pcEpoch = user ? c + L.VCPU_userEpoch : c + L.VCPU_kernelEpoch;
         quick = dispatchQuick;
         // A far link is made here too, if the trace is the one that was asked for (no interrupt came first), lies in one page, and the
-        // branch still stands.
+        // branch still stands: its trace may have been dropped while this one was decoded, and a link in a dead op would leave the branch's
+        // instruction out.
         if ((link & LINK_FAR) != 0 && quick && load<u64>(trace) == rip && load<u32>(trace + TRACE_SECOND_GFN) == NO_GFN
-          && load<u64>(c + L.VCPU_counterArenaFlushes) == flushes) {
-          store<u32>(link & ~LINK_FAR, trace);
-          store<u32>((link & ~LINK_FAR) + 4, quickKey(load<u32>(pcEpoch)));
+          && load<u64>(c + L.VCPU_counterArenaFlushes) == flushes && load<u16>(branch) == branchHandler) {
+          store<u32>(branch + 24, trace);
+          store<u32>(branch + 28, quickKey(load<u32>(pcEpoch)));
         }
         link = 0;
         continue;
