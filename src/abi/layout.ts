@@ -68,12 +68,13 @@ export const MEMORY_BLOCK_SIZE = 0x0100_0000;
  * Nested page table: a root of NPT_ROOT_ENTRIES u32 words, each 0 or the byte address of a leaf frame; a leaf
  * has 1024 u32 entries and covers 4 MiB of guest-physical space. Leaf entry: frame address in bits 31..12, flags below.
  *
- *   31                    12 11      5 4    3     2        1        0
- *   +-----------------------+---------+----+-----+--------+--------+-------+
- *   | frame address >> 12   | 0       |CODE|DIRTY|ACCESSED|WRITABLE|PRESENT|
- *   +-----------------------+---------+----+-----+--------+--------+-------+
+ *   31                    12 11  6 5       4    3     2        1        0
+ *   +-----------------------+-----+-------+----+-----+--------+--------+-------+
+ *   | frame address >> 12   | 0   |SETTLED|CODE|DIRTY|ACCESSED|WRITABLE|PRESENT|
+ *   +-----------------------+-----+-------+----+-----+--------+--------+-------+
  *
- * CODE: some vCPU holds decoded instructions of this guest page, so no TLB may hold a write tag for it.
+ * CODE: some vCPU holds decoded instructions of this guest page, or is about to, so no TLB may get a write tag for it. SETTLED: and no TLB
+ * has one any more. Both are the processor's (src/cpu/interpreter/code-sharing.ts).
  */
 export const NPT_ROOT_ENTRIES = 0x4_0000;
 export const NPT_LEAF_ENTRIES = 1024;
@@ -82,6 +83,7 @@ export const NPT_WRITABLE = 2;
 export const NPT_ACCESSED = 4;
 export const NPT_DIRTY = 8;
 export const NPT_CODE = 16;
+export const NPT_CODE_SETTLED = 32;
 /** First guest-physical address that no NPT entry can describe (root entries * 4 MiB = 40 bits). */
 export const GUEST_PHYSICAL_BITS = 40;
 

@@ -9,14 +9,14 @@ import { atomicAnd, atomicCompareExchange, atomicLoad, atomicOr } from "#sync";
 import type { SharedWords } from "#sync";
 import { frameAddress } from "../abi/address.js";
 import type { Gfn, Pfn } from "../abi/address.js";
-import { NPT_ACCESSED, NPT_CODE, NPT_DIRTY, NPT_PRESENT, NPT_WRITABLE } from "../abi/layout.js";
+import { NPT_ACCESSED, NPT_CODE, NPT_CODE_SETTLED, NPT_DIRTY, NPT_PRESENT, NPT_WRITABLE } from "../abi/layout.js";
 import { WORD_NPT_ROOT } from "./layout.js";
 import { NO_ENTRY, TwoLevelTable } from "./two-level-table.js";
 
 /** Result of `entryIndex` for a page without entry. */
 export const NO_NPT_ENTRY = NO_ENTRY;
 const WRITTEN = NPT_ACCESSED | NPT_DIRTY;
-const KEPT_BITS = NPT_ACCESSED | NPT_DIRTY | NPT_CODE;
+const KEPT_BITS = NPT_ACCESSED | NPT_DIRTY | NPT_CODE | NPT_CODE_SETTLED;
 
 /** The nested page table of one VM. */
 export class NestedPageTable {
