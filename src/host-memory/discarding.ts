@@ -150,9 +150,10 @@ export class Discarding {
       const state = stateOfEntry(entry);
       if (state === HVA_BUSY && cut.skipsBusy) continue;
       if (state === HVA_BUSY) return at;
+      // The NPT entry goes first: see PageChanges.cutLocked.
+      if (state !== HVA_ABSENT) this.#takeLocked(gfnOf(cut.range.firstGfn + at), entry, cut.left);
       if (cut.leavesBusy) this.#leaveBusyLocked(page);
       else if (state !== HVA_ABSENT) addressSpace.setEntryLocked(page, HVA_ABSENT);
-      if (state !== HVA_ABSENT) this.#takeLocked(gfnOf(cut.range.firstGfn + at), entry, cut.left);
     }
     return to;
   }

@@ -128,8 +128,10 @@ export class PageChanges {
 
   /** Cuts every way to a page's frame but the TLBs. Returns the NPT entry from before. Precondition: MMU lock held. */
   cutLocked({ gfn, page }: PageName, pfn: Pfn): number {
+    // The NPT entry first: a fault that finds it gone waits for this lock, one that found it there and the page BUSY would look in circles.
+    const nptBefore = this.parts.npt.unmapLocked(gfn);
     this.parts.addressSpace.setFrameLocked(page, HVA_BUSY, pfn);
-    return this.parts.npt.unmapLocked(gfn);
+    return nptBefore;
   }
 
   /** Gives a page a frame; where the processor had a way to the page (`nptBefore`) it has one again. Precondition: MMU lock held. */

@@ -20,7 +20,7 @@
  * What is waited for is a change of the epoch, not a cleared bit: the vCPU may have left, dealt with the request and entered again
  * before the waiter looks, and the guest code that then runs is none of the waiter's business.
  */
-import { atomicAdd, atomicLoad, notifyWaiters, waitWhile } from "#sync";
+import { atomicAdd, atomicLoad, notifyWaiters, spinUntilChanged, waitWhile } from "#sync";
 import { REQUEST_CODE_LOG, VCPU } from "../../abi/layout.js";
 import type { VcpuState } from "../../cpu/index.js";
 
@@ -77,9 +77,7 @@ export function isInGuestMode(vcpu: VcpuState): boolean {
 export function waitUntilLeft(vcpu: VcpuState, epoch: number, mustNotSleep: boolean): void {
   const { words } = vcpu;
   const index = vcpu.wordIndex(VCPU.guestEpoch);
-  for (let spin = 0; mustNotSleep || spin < SPIN_COUNT; spin++) {
-    if (atomicLoad(words, index) !== epoch) return;
-  }
+  if (spinUntilChanged(words, index, epoch, mustNotSleep ? Infinity : SPIN_COUNT)) return;
   const waiters = vcpu.wordIndex(VCPU.guestEpochWaiters);
   atomicAdd(words, waiters, 1);
   while (atomicLoad(words, index) === epoch) waitWhile(words, index, epoch);

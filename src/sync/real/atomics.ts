@@ -97,6 +97,27 @@ export function waitWhile(words: SharedWords, index: number, expected: number, t
   return Atomics.wait(words, index, expected, timeoutMs);
 }
 
+/** Looks at a word up to `looks` times (Infinity: until it is another) while it has `value`; true = it has another one now. Never sleeps. */
+export function spinUntilChanged(words: SharedWords, index: number, value: number, looks: number): boolean {
+  for (let look = 0; look < looks; look++) {
+    if (Atomics.load(words, index) !== value) return true;
+  }
+  return false;
+}
+
+/** Looks before the first sleep of `waitUntilChanged`. */
+const SPIN_COUNT = 1000;
+const SLEEP_MS = 1;
+
+/**
+ * Returns when a word no longer has `value`, though nobody notifies it: for words whose writer must stay cheap, and that change soon. Spins,
+ * then sleeps shortly, again and again; with `mustNotSleep` it only spins.
+ */
+export function waitUntilChanged(words: SharedWords, index: number, value: number, mustNotSleep: boolean): void {
+  if (spinUntilChanged(words, index, value, mustNotSleep ? Infinity : SPIN_COUNT)) return;
+  while (Atomics.load(words, index) === value) Atomics.wait(words, index, value, SLEEP_MS);
+}
+
 /** Wakes up to `count` sleepers of a word (all by default) and returns how many. */
 export function notifyWaiters(words: SharedWords, index: number, count = Infinity): number {
   return Atomics.notify(words, index, count);

@@ -3,7 +3,7 @@ export type { SharedLongs, SharedWords } from "./atomics.js";
 export {
   atomicAdd, atomicAddLong, atomicAnd, atomicAndLong, atomicCompareExchange, atomicCompareExchangeLong, atomicExchange,
   atomicExchangeLong, atomicLoad, atomicLoadLong, atomicOr, atomicOrLong, atomicStore, atomicStoreLong, notifyWaiters,
-  sharedLongsOf, sharedWordsOf, waitWhile,
+  sharedLongsOf, sharedWordsOf, spinUntilChanged, waitWhile,
 } from "./atomics.js";
 export { lock, tryLock, unlock, withLock, withLockIfFree, withLockInTurn } from "./lock.js";
 export type { ReaderDomain } from "./reader-slots.js";

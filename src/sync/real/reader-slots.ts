@@ -11,10 +11,8 @@
  * Each side writes, then reads the other's word, all sequentially consistent: either the reader sees the retraction,
  * or the writer sees the odd epoch and waits.
  */
+import { atomicCompareExchange, atomicLoad, atomicStore, waitUntilChanged } from "./atomics.js";
 import type { SharedWords } from "./atomics.js";
-
-const SPIN_COUNT = 1000;
-const SLEEP_MS = 1;
 
 /** Where the slots of one domain are. Immutable. */
 export interface ReaderDomain {
@@ -36,14 +34,14 @@ export class ReaderSlot {
   private constructor(words: SharedWords, index: number) {
     this.#words = words;
     this.#index = index;
-    this.#epoch = Atomics.load(words, index);
+    this.#epoch = atomicLoad(words, index);
   }
 
   /** Claims a free slot; undefined = all are taken. */
   static claim(domain: ReaderDomain): ReaderSlot | undefined {
     for (let slot = 0; slot < domain.slotCount; slot++) {
       const index = domain.firstIndex + slot * domain.strideWords;
-      if (Atomics.compareExchange(domain.words, index + 1, 0, 1) === 0) return new ReaderSlot(domain.words, index);
+      if (atomicCompareExchange(domain.words, index + 1, 0, 1) === 0) return new ReaderSlot(domain.words, index);
     }
     return undefined;
   }
@@ -52,18 +50,18 @@ export class ReaderSlot {
   enter(): void {
     if (this.#depth++ !== 0) return;
     this.#epoch = (this.#epoch + 1) | 0;
-    Atomics.store(this.#words, this.#index, this.#epoch);
+    atomicStore(this.#words, this.#index, this.#epoch);
   }
 
   /** Closes the section opened last. Orders all that this thread wrote before all that it reads afterwards, nested sections too. */
   leave(): void {
     if (--this.#depth === 0) this.#epoch = (this.#epoch + 1) | 0;
-    Atomics.store(this.#words, this.#index, this.#epoch);
+    atomicStore(this.#words, this.#index, this.#epoch);
   }
 
   /** Orders what this thread wrote before what it reads afterwards. */
   order(): void {
-    Atomics.store(this.#words, this.#index, this.#epoch);
+    atomicStore(this.#words, this.#index, this.#epoch);
   }
 
   /** Whether this thread is inside a section. */
@@ -74,7 +72,7 @@ export class ReaderSlot {
   /** Gives the slot back. Precondition: outside every section; the slot is not used afterwards. */
   release(): void {
     if (this.#depth !== 0) throw new Error(`reader slot: expected release outside a section, depth is ${this.#depth}`);
-    Atomics.store(this.#words, this.#index + 1, 0);
+    atomicStore(this.#words, this.#index + 1, 0);
   }
 }
 
@@ -87,18 +85,10 @@ export function synchronizeReaders(domain: ReaderDomain, mustNotSleep = false): 
   let waited = false;
   for (let slot = 0; slot < domain.slotCount; slot++) {
     const index = domain.firstIndex + slot * domain.strideWords;
-    const epoch = Atomics.load(domain.words, index);
+    const epoch = atomicLoad(domain.words, index);
     if ((epoch & 1) === 0) continue;
     waited = true;
-    waitForChange(domain.words, index, epoch, mustNotSleep);
+    waitUntilChanged(domain.words, index, epoch, mustNotSleep);
   }
   return waited;
-}
-
-/** Nobody notifies a slot (leaving must stay cheap), so the sleep is a short time-out. */
-function waitForChange(words: SharedWords, index: number, epoch: number, mustNotSleep: boolean): void {
-  for (let spin = 0; spin < SPIN_COUNT || mustNotSleep; spin++) {
-    if (Atomics.load(words, index) !== epoch) return;
-  }
-  while (Atomics.load(words, index) === epoch) Atomics.wait(words, index, epoch, SLEEP_MS);
 }
