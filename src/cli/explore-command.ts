@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import { drawPage, explore, ExploreOptionError, type ExploreOptions, type ExploreReport, ReplayError, ScenarioError, SCENARIOS, type ScenarioDescription } from "../explore/index.js";
+import { loadShippedScenario, SHIPPED_SCENARIOS } from "../explored/index.js";
 import { writeOutput } from "../platform/node/index.js";
 import { UsageError } from "./errors.js";
 import { isScenarioFile, loadScenarioFile } from "./explore-file.js";
@@ -79,7 +80,7 @@ function readExploreOptions(name: string | undefined, raw: RawExploreOptions): E
 /** Explores, prints the report, and resolves with the exit status. Throws UsageError. */
 export async function runExplore({ name, options, json, html }: ExploreArguments): Promise<number> {
   if (name === undefined) return await listScenarios(json);
-  const scenario = isScenarioFile(name) ? await loadScenarioFile(name) : findScenario(name);
+  const scenario = isScenarioFile(name) ? await loadScenarioFile(name) : await findScenario(name, options.mutation);
   const progress = new ProgressLine();
   const report = exploreOrRefuse(scenario, { ...options, onProgress: progressSender(progress) });
   progress.clear();
@@ -97,7 +98,7 @@ function withoutText({ text: _, ...report }: ExploreReport): Omit<ExploreReport,
 }
 
 async function listScenarios(json: boolean): Promise<number> {
-  const shown = SCENARIOS.map(({ name, says, expected, mutations = [] }) => ({ name, says, expected, mutations }));
+  const shown = [...SCENARIOS, ...SHIPPED_SCENARIOS].map(({ name, says, expected, mutations = [] }) => ({ name, says, expected, mutations }));
   const lines = shown.flatMap(({ name, says, expected, mutations }) => [
     `${name}  (${expected === "holds" ? "holds" : `shows ${expected}`})`, `    ${says}`, ...mutations.map((mutation) => `    --mutation "${mutation}"`),
   ]);
@@ -105,8 +106,9 @@ async function listScenarios(json: boolean): Promise<number> {
   return 0;
 }
 
-function findScenario(name: string): ScenarioDescription {
-  const found = SCENARIOS.find((scenario) => scenario.name === name);
+/** A scenario of the list. Throws UsageError. */
+export async function findScenario(name: string, mutation?: string): Promise<ScenarioDescription> {
+  const found = SCENARIOS.find((scenario) => scenario.name === name) ?? await loadShippedScenario(name, mutation);
   if (found === undefined) throw new UsageError(`explore: there is no scenario "${name}" (unpinned explore lists them; a file begins with ./ or ends in .js or .ts)`);
   return found;
 }

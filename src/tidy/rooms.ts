@@ -16,7 +16,8 @@ export const ROOM_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "platform/node": ["abi"],
   machine: ["exit", "hypercall", "kvm", "device", "guest-page", "host-memory", "cpu", "platform/node", "abi", "sync"],
   explore: ["abi"],
-  cli: ["machine", "platform/node", "explore"],
+  explored: ["explore", "exit", "hypercall", "guest-page", "host-memory", "cpu", "abi", "sync"],
+  cli: ["machine", "platform/node", "explore", "explored"],
   // Looks at all rooms; no room imports it.
   tidy: ["cpu", "exit", "hypercall", "machine"],
 };
