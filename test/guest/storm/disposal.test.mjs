@@ -16,7 +16,7 @@ import { VirtualMachine } from "../../../dist/machine/index.js";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
-const COUNT = IS_LONG ? 200 : 22;
+const COUNT = IS_LONG ? 200 : 16;
 /** Four of five VMs end while they boot. */
 const BOOT_MS_MAX = 1200;
 const WORK_MS_MAX = 1500;
