@@ -11,7 +11,6 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { addTally, explorePart, Explorer, SharedStateSet, sharedStates, splitSearch } from "../dist/explore/deep/index.js";
 import { findScenario } from "../dist/cli/explore-command.js";
-import { isScenarioFile, loadScenarioFile } from "../dist/cli/explore-file.js";
 
 const WRITE_EVERY_MS = 3000;
 const SHOW_EVERY_MS = 500;
@@ -20,15 +19,11 @@ const NOT_FINISHED = 3;
 if (isMainThread) process.exitCode = await main().catch((error) => (process.stderr.write(`explore:deep: ${error.message}\n`), 2));
 else await work();
 
-async function find(name, mutation) {
-  return isScenarioFile(name) ? await loadScenarioFile(name) : await findScenario(name, mutation);
-}
-
 // A worker: explores the parts that it is sent, one after the other.
 
 async function work() {
   const { name, options, buffer } = workerData;
-  const { machineOptions } = new Explorer(await find(name, options.mutation), options);
+  const { machineOptions } = new Explorer(await findScenario(name, options.mutation), options);
   const visited = new SharedStateSet(buffer);
   parentPort.on("message", ({ index, path }) => {
     let shownMs = Date.now();
@@ -89,7 +84,7 @@ function readState(file, key) {
 
 async function main() {
   const { name, options, minutes, workers, parts: partsMin, statesMax, file } = readArguments();
-  const explorer = new Explorer(await find(name, options.mutation), options);
+  const explorer = new Explorer(await findScenario(name, options.mutation), options);
   const split = splitSearch(explorer.machineOptions, partsMin);
   const key = JSON.stringify([name, options, split.parts.length, split.tally, split.parts.at(-1) ?? []]);
   const state = readState(file, key) ?? { key, done: [], tally: split.tally, findings: split.findings };

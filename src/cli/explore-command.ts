@@ -80,7 +80,7 @@ function readExploreOptions(name: string | undefined, raw: RawExploreOptions): E
 /** Explores, prints the report, and resolves with the exit status. Throws UsageError. */
 export async function runExplore({ name, options, json, html }: ExploreArguments): Promise<number> {
   if (name === undefined) return await listScenarios(json);
-  const scenario = isScenarioFile(name) ? await loadScenarioFile(name) : await findScenario(name, options.mutation);
+  const scenario = await findScenario(name, options.mutation);
   const progress = new ProgressLine();
   const report = exploreOrRefuse(scenario, { ...options, onProgress: progressSender(progress) });
   progress.clear();
@@ -106,8 +106,9 @@ async function listScenarios(json: boolean): Promise<number> {
   return 0;
 }
 
-/** A scenario of the list. Throws UsageError. */
+/** A scenario of the list, or that of a file. Throws UsageError. */
 export async function findScenario(name: string, mutation?: string): Promise<ScenarioDescription> {
+  if (isScenarioFile(name)) return await loadScenarioFile(name);
   const found = SCENARIOS.find((scenario) => scenario.name === name) ?? await loadShippedScenario(name, mutation);
   if (found === undefined) throw new UsageError(`explore: there is no scenario "${name}" (unpinned explore lists them; a file begins with ./ or ends in .js or .ts)`);
   return found;

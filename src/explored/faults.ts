@@ -3,13 +3,13 @@
  * (guest-page/testing/page-mutations.ts); not all of them can be seen by these scenarios.
  */
 import { PAGE_MUTATIONS } from "../guest-page/testing/page-mutations.js";
-import type { TextEdit } from "./instrument/modules.js";
+import type { Edit } from "../guest-page/testing/mutant-tree.js";
 
 /** A fault: its number in the list, and where it is planted. */
 export interface ShippedFault {
   readonly id: string;
   readonly what: string;
-  readonly edits: readonly TextEdit[];
+  readonly edits: readonly Edit[];
 }
 
 /** Numbers of the faults by the scenario that shows them. */

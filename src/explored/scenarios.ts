@@ -9,12 +9,12 @@ import { gfnOf, gpaOf } from "../abi/address.js";
 import type { Gfn } from "../abi/address.js";
 import { PAGE_SIZE, VCPU } from "../abi/layout.js";
 import type { GuestMemory, GuestPage } from "../guest-page/index.js";
+import type { Edit } from "../guest-page/testing/mutant-tree.js";
 import { HVA_PRESENT } from "../host-memory/address-space.js";
 import type { HostMemory } from "../host-memory/index.js";
 import { WORD_HVA_ROOT, WORD_INVALIDATION_BUCKETS, INVALIDATION_BUCKET_COUNT } from "../host-memory/layout.js";
 import { faultsOf } from "./faults.js";
 import { loadInstrumented } from "./instrument/modules.js";
-import type { TextEdit } from "./instrument/modules.js";
 import { $, $now, setAtOnce } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
 import type { ModelView, Scenario, ScenarioDescription, ScenarioThread } from "../explore/index.js";
@@ -37,7 +37,7 @@ export interface ExploredModules {
 }
 
 /** Loads them, with faults planted if wished. Throws Error. */
-export async function loadExplored(edits: readonly TextEdit[] = []): Promise<ExploredModules> {
+export async function loadExplored(edits: readonly Edit[] = []): Promise<ExploredModules> {
   const paths = ["host-memory/index.js", "guest-page/index.js", "exit/requests/guest-mode.js", "exit/requests/vcpu-requests.js"];
   return (await loadInstrumented(paths, edits)) as unknown as ExploredModules;
 }
@@ -74,14 +74,14 @@ class Setting {
   }
 
   /** Ends the set-up and makes the scenario. */
-  scenario(threads: readonly ScenarioThread[], atEnd: (view: ModelView) => string | undefined = () => undefined): Scenario {
+  scenario(threads: readonly ScenarioThread[]): Scenario {
     const page = $now<number>(this.host.findHvaPage(GFN));
     setAtOnce(undefined);
     const entry = entryCell(this.world, page);
     return {
       words: this.world.words(), threads,
       invariant: (view) => this.#openFramesAreCurrent(view, entry),
-      atEnd: (view) => this.#endFault(view, entry) ?? atEnd(view),
+      atEnd: (view) => this.#endFault(view, entry),
     };
   }
 
@@ -199,7 +199,8 @@ function modelVcpu(world: World): ModelVcpu {
 }
 
 /** A processor that adds to the page through a translation it keeps until it is asked to drop it. */
-function processor(setting: Setting, modules: ExploredModules, vcpu: ModelVcpu, turns: number): ScenarioThread {
+function processor(setting: Setting, vcpu: ModelVcpu, turns: number): ScenarioThread {
+  const { modules } = setting;
   const host = setting.attach();
   const request = setting.world.map.cellOf(vcpu.wordIndex(VCPU.request));
   setting.world.map.name(vcpu.wordIndex(VCPU.request), "request word");
@@ -283,7 +284,7 @@ function moveAndGuest(setting: Setting): Scenario {
     tlbs: ((mustNotSleep: boolean) => modules.flushVcpuTlbs([vcpu as never], { mustNotSleep })) as never,
     code: () => undefined,
   });
-  return setting.scenario([threadOf("mover", () => host.moveFrames([GFN])), processor(setting, modules, vcpu, 3)]);
+  return setting.scenario([threadOf("mover", () => host.moveFrames([GFN])), processor(setting, vcpu, 3)]);
 }
 
 /** Scenarios over the source that ships, by name. */
@@ -297,7 +298,7 @@ export async function loadShippedScenario(name: string, mutation?: string): Prom
 }
 
 /** As above, with any edits of the compiled modules. Throws Error where one does not fit. */
-export async function loadWithEdits(name: string, edits: readonly TextEdit[] = []): Promise<ScenarioDescription | undefined> {
+export async function loadWithEdits(name: string, edits: readonly Edit[] = []): Promise<ScenarioDescription | undefined> {
   const scenario = SHIPPED.find((candidate) => candidate.name === name);
   const description = SHIPPED_SCENARIOS.find((candidate) => candidate.name === name);
   if (scenario === undefined || description === undefined) return undefined;

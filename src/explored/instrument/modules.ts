@@ -6,6 +6,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { planted } from "../../guest-page/testing/mutant-tree.js";
+import type { Edit } from "../../guest-page/testing/mutant-tree.js";
 import { instrument } from "./instrument.js";
 import type { InstrumentOptions, ModuleText } from "./instrument.js";
 
@@ -55,17 +57,8 @@ export function optionsFor(modules: readonly ModuleText[]): InstrumentOptions {
   };
 }
 
-/** A replacement in a compiled module: a planted fault. */
-export interface TextEdit {
-  /** Path from dist/. */
-  readonly file: string;
-  /** Text that is in the file exactly once. */
-  readonly find: string;
-  readonly replace: string;
-}
-
 /** Instruments and loads the modules at `paths`, with faults planted if wished; all their exports together. Throws Error. */
-export async function loadInstrumented(paths: readonly string[], edits: readonly TextEdit[] = []): Promise<Readonly<Record<string, unknown>>> {
+export async function loadInstrumented(paths: readonly string[], edits: readonly Edit[] = []): Promise<Readonly<Record<string, unknown>>> {
   const folder = mkdtempSync(join(tmpdir(), "unpinned-explored-"));
   try {
     writeModules(folder, edits);
@@ -78,8 +71,8 @@ export async function loadInstrumented(paths: readonly string[], edits: readonly
   }
 }
 
-function writeModules(folder: string, edits: readonly TextEdit[]): void {
-  const modules = readInstrumented().map((module) => plant(module, edits.filter(({ file }) => file === module.path)));
+function writeModules(folder: string, edits: readonly Edit[]): void {
+  const modules = readInstrumented().map(({ path, text }) => ({ path, text: edits.filter(({ file }) => file === path).reduce(planted, text) }));
   const strange = edits.find(({ file }) => !modules.some(({ path }) => path === file));
   if (strange !== undefined) throw new Error(`${strange.file} is not explored`);
   for (const { path, text } of instrument(modules, optionsFor(modules))) {
@@ -91,14 +84,4 @@ function writeModules(folder: string, edits: readonly TextEdit[]): void {
     `export * from "${pathToFileURL(join(DIST, "explored/seam.js")).href}";`,
     'export { ReaderSlot, synchronizeReaders } from "./sync/real/reader-slots.js";', "",
   ].join("\n"));
-}
-
-function plant(module: ModuleText, edits: readonly TextEdit[]): ModuleText {
-  let { text } = module;
-  for (const { find, replace } of edits) {
-    const parts = text.split(find);
-    if (parts.length !== 2) throw new Error(`${module.path} has this text ${parts.length - 1} times instead of once: ${find}`);
-    text = parts.join(replace);
-  }
-  return { path: module.path, text };
 }

@@ -28,6 +28,13 @@ export class MutationMisfit extends Error {
   override readonly name = "MutationMisfit";
 }
 
+/** The text of a compiled file with an edit made. Throws MutationMisfit. */
+export function planted(text: string, { file, find, replace }: Edit): string {
+  const parts = text.split(find);
+  if (parts.length !== 2) throw new MutationMisfit(`${file} has this text ${parts.length - 1} times instead of once: ${find}`);
+  return parts.join(replace);
+}
+
 /** A copy on the disk. */
 export class MutantTree {
   readonly folder: string;
@@ -66,11 +73,9 @@ export class MutantTree {
     writeFileSync(join(this.folder, "package.json"), JSON.stringify({ type: "module", imports: { "#sync": "./dist/sync/real/index.js" } }));
   }
 
-  #apply({ file, find, replace }: Edit): void {
-    const text = readFileSync(this.path(file), "utf8");
-    const parts = text.split(find);
-    if (parts.length !== 2) throw new MutationMisfit(`${file} has this text ${parts.length - 1} times instead of once: ${find}`);
-    writeFileSync(this.path(file), parts.join(replace));
+  #apply(edit: Edit): void {
+    const path = this.path(edit.file);
+    writeFileSync(path, planted(readFileSync(path, "utf8"), edit));
   }
 
   #pause(file: string): void {
