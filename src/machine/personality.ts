@@ -96,7 +96,7 @@ function createIoApic({ host, vcpuCount, kick }: GuestParts): IoApic {
   return new IoApic(host.memory, (low, destination) => bus.send(low, destination));
 }
 
-function createUarts({ host, ringDevice }: GuestParts, ioApic: IoApic): Uart[] {
+function createUarts({ host, ringDevice, kick }: GuestParts, ioApic: IoApic): Uart[] {
   return SERIAL_PORTS.slice(0, UART_COUNT).map(({ input }, index) =>
-    new Uart(host.memory, index, { setLine: (isHigh) => ioApic.setLine(input, isHigh), ringDevice }));
+    new Uart(host.memory, index, { setLine: (isHigh) => ioApic.setLine(input, isHigh), ringDevice, wakeSender: kick }));
 }
