@@ -226,7 +226,7 @@ test("the pages of steal time and EOI are found anew while they are moved all th
   for (const user of ["steal time", "PV EOI"]) assert.ok(users[user].revocations > 0, `${user}: ${JSON.stringify(users[user])}`);
 });
 
-describe("the end", { timeout: TIMEOUT_MS }, () => {
+describe("the end", { timeout: TIMEOUT_MS, concurrency: 2 }, () => {
   for (const [command, reason] of [["poweroff -f", "power-off"], ["reboot -f", "reboot"], ["echo c >/proc/sysrq-trigger", "panic"]]) {
     test(`${command} ends the guest by ${reason}`, async () => {
       const vm = await bootKvm();
