@@ -88,6 +88,8 @@ export const UART = {
   inputTaken: 0x34,
   outputPut: 0x38,
   outputTaken: 0x3c,
+  /** Bit n: vCPU n waits with a byte for which the output ring has no room. */
+  sendersWaiting: 0x40,
 } as const;
 /** Bytes a port; powers of two. */
 export const UART_INPUT_BASE = 0xa00;

@@ -110,6 +110,19 @@ test("EOI ends the highest vector in service", () => {
   assert.deepEqual([register(APIC_PAGE.isr + 0x20), register(APIC_PAGE.isr + 0x10)], [0x1000_0001, 4]);
 });
 
+test("EOI of an interrupt that came as a level is for the run loop, and of others below it not", () => {
+  begin(program(write(APIC_PAGE.endOfInterrupt)));
+  setRegister(APIC_PAGE.isr + 0x20, 0x9000_0000);
+  setRegister(APIC_PAGE.tmr + 0x20, 0x8000_0000);
+  assert.equal(machine.run().exit, "apic-access");
+  assert.equal(register(APIC_PAGE.isr + 0x20), 0x9000_0000);
+  begin(program(write(APIC_PAGE.endOfInterrupt)));
+  setRegister(APIC_PAGE.isr + 0x20, 0x9000_0000);
+  setRegister(APIC_PAGE.tmr + 0x20, 0x1000_0000);
+  assert.equal(machine.run().exit, "hlt");
+  assert.equal(register(APIC_PAGE.isr + 0x20), 0x1000_0000);
+});
+
 test("a write with an effect leaves with its value, and is done once", () => {
   begin(program(write(COMMAND), read(COMMAND)), 0x4_00f6);
   const data: bigint[] = [];

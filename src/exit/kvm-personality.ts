@@ -93,10 +93,8 @@ function serialRegisters(firstPort: number, index: number): PortEntry[] {
   return Array.from({ length: SERIAL_PORT_REGISTERS }, (_, register) => ({
     port: firstPort + register, says: `serial port ${index}, register ${register}`,
     read: (vcpu) => kvmOf(vcpu).uarts[index]!.read(register),
-    write: (vcpu, value) => {
-      kvmOf(vcpu).uarts[index]!.write(register, value);
-      return undefined;
-    },
+    write: (vcpu, value) => (kvmOf(vcpu).uarts[index]!.write(register, value) ? undefined : "busy"),
+    isReady: (vcpu) => kvmOf(vcpu).uarts[index]!.awaitRoom(vcpu.index),
   } satisfies PortEntry));
 }
 

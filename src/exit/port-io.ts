@@ -4,6 +4,7 @@
  */
 import { VCPU } from "../abi/layout.js";
 import { RAX } from "../cpu/index.js";
+import { sleepUntil } from "./halt.js";
 import type { Personality } from "./personality.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
@@ -13,7 +14,10 @@ export interface PortEntry {
   readonly says: string;
   /** Value for an access of one byte; undefined = all ones. */
   readonly read?: (vcpu: VcpuContext) => number;
-  readonly write?: (vcpu: VcpuContext, value: number) => VcpuOutcome | undefined;
+  /** "busy" = it was not taken, and `isReady` says when it would be. */
+  readonly write?: (vcpu: VcpuContext, value: number) => VcpuOutcome | "busy" | undefined;
+  /** Whether a write that found the port busy would be taken now; where not, the vCPU gets REQUEST_EVENT when that has changed. */
+  readonly isReady?: (vcpu: VcpuContext) => boolean;
 }
 
 const KEYBOARD_COMMAND_RESET = 0xfe;
@@ -42,14 +46,14 @@ function findPort(personality: Personality, port: number): PortEntry | undefined
 }
 
 /** Answers an IN, or takes an OUT (EXIT_IO). */
-export function handlePortAccess(vcpu: VcpuContext): VcpuOutcome | undefined {
+export function handlePortAccess(vcpu: VcpuContext): VcpuOutcome | "unfinished" | undefined {
   const { state } = vcpu;
   const port = state.exitAddress & 0xffff;
   const sizeBytes = (state.exitSize >> 8) & 0xff;
   const access = { port, sizeBytes };
   const completes = (state.exitSize & 0xff) !== 0;
-  state.skipInstruction();
   if (state.exitWrite) return writeElements(vcpu, access);
+  state.skipInstruction();
   const value = readPort(vcpu, access);
   // INS stores what was read itself, when it is run again.
   if (completes) writeAccumulator(vcpu, sizeBytes, value);
@@ -57,15 +61,25 @@ export function handlePortAccess(vcpu: VcpuContext): VcpuOutcome | undefined {
   return undefined;
 }
 
-/** OUT and OUTS: exitData holds the elements, the first one lowest. */
-function writeElements(vcpu: VcpuContext, access: PortAccess): VcpuOutcome | undefined {
-  const count = Math.max((vcpu.state.exitSize >> 16) & 0xff, 1);
-  let rest = vcpu.state.exitData;
-  for (let i = 0; i < count; i++) {
+/**
+ * OUT and OUTS: exitData holds the elements, the first one lowest. What finds its port busy stays in the exit, and the vCPU waits outside the
+ * guest: OUTS has moved its registers already and cannot be run again. Interrupts wait too, as they do for a bus that is not ready.
+ */
+function writeElements(vcpu: VcpuContext, access: PortAccess): VcpuOutcome | "unfinished" | undefined {
+  const { state } = vcpu;
+  let rest = state.exitData;
+  for (let count = Math.max((state.exitSize >>> 16) & 0xff, 1); count > 0; count--) {
     const outcome = writePort(vcpu, access, Number(rest & 0xffff_ffffn));
+    if (outcome === "busy") {
+      state.writeU64(VCPU.exitData, rest);
+      state.writeU32(VCPU.exitSize, (state.exitSize & 0xffff) | (count << 16));
+      sleepUntil(vcpu, () => findPort(vcpu.personality, access.port)?.isReady?.(vcpu) !== false, Infinity);
+      return "unfinished";
+    }
     if (outcome !== undefined) return outcome;
     rest >>= BigInt(8 * access.sizeBytes);
   }
+  state.skipInstruction();
   return undefined;
 }
 
@@ -83,8 +97,8 @@ export function readPort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess): nu
   return (sizeBytes === 1 ? entry?.read?.(vcpu) : undefined) ?? 0xffff_ffff;
 }
 
-/** Takes a write; the outcome is that of a port that ends the run. */
-export function writePort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess, value: number): VcpuOutcome | undefined {
+/** Takes a write; the outcome is that of a port that ends the run, or of one that has not taken it. */
+export function writePort(vcpu: VcpuContext, { port, sizeBytes }: PortAccess, value: number): VcpuOutcome | "busy" | undefined {
   const entry = findPort(vcpu.personality, port);
   if (entry === undefined) vcpu.counters.add("unclaimedPorts");
   return entry?.write?.(vcpu, sizeBytes === 1 ? value & 0xff : value);

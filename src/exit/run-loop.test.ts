@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, EXIT_WRMSR, REQUEST_APIC_RELOAD, REQUEST_EVENT, REQUEST_STOP, SEGMENT_CS, STARTUP_HALTED, STARTUP_RUNNING, STARTUP_WAITING, VCPU,
+  EXIT_BUDGET, EXIT_CPUID, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NAMES, EXIT_NPT, EXIT_RDRAND, EXIT_TRIPLE_FAULT, EXIT_WRMSR, REQUEST_APIC_RELOAD, REQUEST_EVENT, REQUEST_STOP, SEGMENT_CS, STARTUP_HALTED, STARTUP_RUNNING, STARTUP_WAITING, VCPU,
 } from "../abi/layout.js";
 import { RAX, RCX } from "../cpu/index.js";
 import { EXIT_TABLE } from "./exit-table.js";
@@ -67,6 +67,72 @@ test("HLT with interrupts on sleeps until the timer, which is fired once", () =>
   assert.ok(nowNs() >= 20e6 && nowNs() < 2e9, `woke after ${nowNs()} ns`);
   assert.equal(vcpu.state.readU32(VCPU.pendingInterrupt), 0x1f3);
   assert.ok(vcpu.counters.get("haltedNs") > 15e6);
+});
+
+/**
+ * A vCPU of KVM's personality whose core makes these exits by OUT or OUTS to a serial port, then ends. The port has no room until somebody has looked for
+ * it twice, then for two bytes; `onBusy` runs when it refuses one.
+ */
+function createSender(exits: readonly { size: number; data: bigint }[], onBusy: (vcpu: TestVcpu) => void = () => undefined): { vcpu: TestVcpu; sent: string[] } {
+  const sent: string[] = [];
+  let room = 0;
+  let looks = 0;
+  const vcpu: TestVcpu = createTestVcpu({
+    kvm: {
+      domain: { hypercall: () => 0, readMsr: () => 0n, writeMsr: () => true, enterGuest: () => undefined, leaveGuest: () => undefined, resumed: () => undefined },
+      uarts: [{
+        read: () => 0,
+        write: (_register, value) => {
+          if (room === 0) return onBusy(vcpu), false;
+          room--;
+          return sent.push(String.fromCharCode(value)) > 0;
+        },
+        awaitRoom: () => {
+          if (++looks % 2 === 0) return (room = 2) > 0;
+          // The one that makes room comes between the look and the sleep.
+          vcpu.state.postRequest(REQUEST_EVENT);
+          return false;
+        },
+      }],
+      ioApic: { readMmio: () => 0, writeMmio: () => undefined },
+      rtc: { select: () => undefined, read: () => 0 },
+    },
+    core: {
+      run: () => {
+        const exit = exits[vcpu.counters.exits()["io"]!];
+        if (exit === undefined) return EXIT_TRIPLE_FAULT;
+        vcpu.setExit({ ...exit, address: 0x3f8, write: true });
+        return EXIT_IO;
+      },
+    },
+  });
+  return { vcpu, sent };
+}
+
+test("what a busy port does not take is written when it does, each byte once, and the guest goes on only then", () => {
+  // One byte; eight bytes of an OUTS that goes on (length 0); its last three.
+  const { vcpu, sent } = createSender([
+    { size: 0x1_0101, data: 0x61n }, { size: 0x8_0100, data: 0x6968_6766_6564_6362n }, { size: 0x3_0102, data: 0x6c_6b6an },
+  ]);
+  assert.equal(runVcpu(vcpu).kind, "triple-fault");
+  assert.equal(sent.join(""), "abcdefghijkl");
+  assert.equal(vcpu.state.rip, 0x1003n, "behind OUT, at OUTS, behind it");
+  assert.equal(vcpu.counters.exits()["io"], 3);
+});
+
+test("a vCPU that waits for a port can be stopped, and INIT ends its wait", () => {
+  const out = { size: 0x1_0101, data: 0x61n };
+  const stopped = createSender([out], ({ state }) => state.postRequest(REQUEST_STOP));
+  assert.deepEqual(runVcpu(stopped.vcpu), { kind: "stopped" });
+  assert.equal(stopped.vcpu.state.rip, 0x1000n);
+  const started = createSender([out], ({ state }) => {
+    state.sendInit();
+    state.sendStartup(0x9a);
+  });
+  assert.equal(runVcpu(started.vcpu).kind, "triple-fault");
+  assert.equal(started.vcpu.state.segmentBase(SEGMENT_CS), 0x9a000n);
+  assert.equal(started.vcpu.counters.get("unclaimedPorts"), 0, "nothing of the exit is looked at again");
+  assert.deepEqual([...stopped.sent, ...started.sent], []);
 });
 
 test("an upcall that the guest has cleared is taken back", () => {

@@ -9,7 +9,7 @@ import { offerInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
 import { standWhilePaused } from "./pause.js";
 import { enterGuestMode, leaveGuestMode } from "./requests/guest-mode.js";
 import { handleInit, isParked, waitForStartup } from "./startup.js";
-import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
+import type { ExitHandler, VcpuContext, VcpuOutcome } from "./vcpu-context.js";
 
 /** How long the core should stay in guest mode at most; a timer may fire this much late. */
 const TURN_NS = 1e6;
@@ -17,25 +17,42 @@ const BUDGET_MIN = 5_000;
 const BUDGET_MAX = 1_000_000;
 const BUDGET_FIRST = 200_000;
 
+/** What a turn leaves to the next. */
+interface Progress {
+  readonly pace: Pace;
+  /** Handler of an exit that has to be finished before the guest goes on. */
+  unfinished: ExitHandler | undefined;
+}
+
 /** Runs vCPU `vcpu` until it is stopped or the guest ends. */
 export function runVcpu(vcpu: VcpuContext): VcpuOutcome {
-  const pace = new Pace();
+  const progress: Progress = { pace: new Pace(), unfinished: undefined };
   vcpu.state.repeatRequest(REQUEST_APIC_RELOAD);
   for (;;) {
-    const outcome = runTurn(vcpu, pace);
+    const outcome = runTurn(vcpu, progress);
     if (outcome !== undefined) return outcome;
   }
 }
 
-function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
+function runTurn(vcpu: VcpuContext, progress: Progress): VcpuOutcome | undefined {
   if (vcpu.state.requests !== 0) {
     const outcome = handleRequests(vcpu);
     if (outcome !== undefined) return outcome;
   }
   if (isParked(vcpu)) {
+    // INIT: what the vCPU was at is forgotten.
+    progress.unfinished = undefined;
     waitForStartup(vcpu);
     return undefined;
   }
+  const handler = progress.unfinished ?? visitGuest(vcpu, progress.pace);
+  const outcome = handler?.(vcpu);
+  progress.unfinished = outcome === "unfinished" ? handler : undefined;
+  return outcome === "unfinished" ? undefined : outcome;
+}
+
+/** Lets the guest run until the next exit, and returns that exit's handler; undefined = a request came first. */
+function visitGuest(vcpu: VcpuContext, pace: Pace): ExitHandler | undefined {
   pollTimers(vcpu);
   const offeredVector = offerInterrupt(vcpu);
   vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offeredVector);
@@ -49,7 +66,7 @@ function runTurn(vcpu: VcpuContext, pace: Pace): VcpuOutcome | undefined {
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
   if (handler === undefined) throw new Error(`expected an exit reason of the table, got ${reason}`);
-  return handler(vcpu);
+  return handler;
 }
 
 /** Guest mode; undefined = a request came before the first instruction. Whatever happens to the core, nobody waits for it afterwards. */

@@ -19,7 +19,7 @@ export type XenTarget = Pick<XenDomain, "hypercall" | "takeSchedulingRequest" | 
 /** What KVM's personality needs of the rooms kvm and device. */
 export interface KvmTarget {
   readonly domain: Pick<KvmDomain, "hypercall" | "readMsr" | "writeMsr" | "enterGuest" | "leaveGuest" | "resumed">;
-  readonly uarts: readonly Pick<Uart, "read" | "write">[];
+  readonly uarts: readonly Pick<Uart, "read" | "write" | "awaitRoom">[];
   readonly ioApic: Pick<IoApic, "readMmio" | "writeMmio">;
   readonly rtc: Pick<Rtc, "select" | "read">;
 }
@@ -81,5 +81,5 @@ export type VcpuOutcome =
   | { readonly kind: "stopped" | "power-off" | "reboot" | "crash" | "suspend" | "out-of-memory" }
   | { readonly kind: "triple-fault" | "unsupported-instruction"; readonly report: GuestReport };
 
-/** Acts on one exit; undefined = run on. */
-export type ExitHandler = (vcpu: VcpuContext) => VcpuOutcome | undefined;
+/** Acts on one exit; undefined = run on, "unfinished" = call it again before the guest goes on, requests first. */
+export type ExitHandler = (vcpu: VcpuContext) => VcpuOutcome | "unfinished" | undefined;

@@ -36,3 +36,13 @@ export class AssertionError extends Error {
 export function assert(condition: boolean, message: string, ...got: readonly unknown[]): asserts condition {
   if (!condition) throw new AssertionError([message, ...got].map(String).join(" "));
 }
+
+/** The message of what `action` throws; undefined = it did not. */
+export function failureOf(action: () => void): string | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

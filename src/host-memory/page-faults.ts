@@ -6,7 +6,7 @@ import { atomicAdd, atomicLoad, waitWhile } from "#sync";
 import type { Gfn, Pfn } from "../abi/address.js";
 import { ADDRESS_SPACE_PAGES, WORD_BUSY_DONE, WORD_GUEST_PAGES_PRESENT } from "./layout.js";
 import { HVA_ABSENT, HVA_BUSY, HVA_PRESENT, HVA_SHARED, HVA_SWAPPED, pfnOfEntry, slotOfEntry, stateOfEntry } from "./address-space.js";
-import { assert } from "./errors.js";
+import { assert, failureOf } from "./errors.js";
 import { rangeOfPage } from "./page-changes.js";
 import type { PageChanges, PageName } from "./page-changes.js";
 import type { MemoryStall } from "./stall.js";
@@ -143,15 +143,14 @@ export class PageFaults {
     if (claim === "no-frame") return this.#makeRoom();
     if (typeof claim === "string") return claim;
     const { name, pfn, slot } = claim;
-    try {
-      this.#swapping.readInto(pfn, slot);
-    } catch (error) {
+    const failure = failureOf(() => this.#swapping.readInto(pfn, slot));
+    if (failure !== undefined) {
       changes.withMmuLock(() => {
         addressSpace.setSwappedLocked(name.page, slot);
         changes.releaseFrames([pfn]);
       });
       changes.wakeBusyWaiters();
-      return this.#waitForMemory(error instanceof Error ? error.message : String(error));
+      return this.#waitForMemory(failure);
     }
     changes.withMmuLock(() => {
       addressSpace.setFrameLocked(name.page, HVA_PRESENT, pfn);

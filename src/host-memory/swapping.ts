@@ -7,6 +7,7 @@ import { frameAddress, gfnOf, hvaPageOf } from "../abi/address.js";
 import type { HvaPage, Pfn } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
 import { HVA_PRESENT, pfnOfEntry, stateOfEntry } from "./address-space.js";
+import { failureOf } from "./errors.js";
 import { WORD_CLOCK_HAND, WORD_FRAME_LIMIT, WORD_GUEST_PAGES_PRESENT, WORD_MEMORY_WORK } from "./layout.js";
 import type { Memslot } from "./memslots.js";
 import type { SwapOutcome } from "./operations.js";
@@ -178,16 +179,6 @@ export class Swapping {
 
 function outcomeOf(swapped: number, skipped: number, failure: string | undefined): SwapOutcome {
   return failure === undefined ? { swapped, skipped } : { swapped, skipped, failure };
-}
-
-/** The message of what `action` throws; undefined = it did not. */
-function failureOf(action: () => void): string | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }
 
 /** The page at place `place` of all memslots in a row. */

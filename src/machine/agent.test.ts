@@ -40,32 +40,18 @@ test("commands wait for ready, then go out in order, the fourth when a slot is f
   assert.deepEqual(sent, []);
   say("ready\n");
   assert.deepEqual(sent.map(decode), ["one", "two", "three"]);
-  say("exit 1 7 2\n");
+  say("exit 1 7\n");
   assert.equal((await jobs[1]!.process).exitCode, 7);
-  assert.equal(sent[3], "noted 2");
-  assert.equal(decode(sent[4]), "fo\u00fcr");
-  assert.match(sent[4]!, /^exec 1 /);
+  assert.equal(decode(sent[3]), "fo\u00fcr");
+  assert.match(sent[3]!, /^exec 1 /);
 });
 
 test("lines may come in pieces", async () => {
   const { agent, sent, say } = createAgent();
   const job = submit(agent, "true");
-  for (const piece of ["re", "ady\nexi", "t 0 ", "12", " 1\n"]) say(piece);
-  assert.deepEqual(sent.map((line) => line.split(" ")[0]), ["exec", "noted"]);
+  for (const piece of ["re", "ady\nexi", "t 0 ", "12", "\n"]) say(piece);
+  assert.equal(sent.length, 1);
   assert.equal((await job.process).exitCode, 12);
-});
-
-test("an end that is told again does not end the next command of its slot", async () => {
-  const { agent, sent, say } = createAgent();
-  say("ready\n");
-  const first = submit(agent, "a");
-  say("exit 0 1 1\n");
-  assert.equal((await first.process).exitCode, 1);
-  const second = submit(agent, "b");
-  say("exit 0 1 1\n");
-  assert.deepEqual(sent.slice(-2).map((line) => line.split(" ")[0]), ["exec", "noted"]);
-  say("exit 0 2 2\n");
-  assert.equal((await second.process).exitCode, 2);
 });
 
 test("output of the slot's consoles is the command's, characters across chunks included", async () => {
@@ -76,7 +62,7 @@ test("output of the slot's consoles is the command's, characters across chunks i
   agent.takeOutput(slotConsole(0), bytes.slice(0, 2));
   agent.takeOutput(slotConsole(0), bytes.slice(2));
   agent.takeOutput(slotConsole(0) + 1, encode("warning"));
-  say("exit 0 0 1\n");
+  say("exit 0 0\n");
   assert.deepEqual(await job.process, { exitCode: 0, stdout: "\u20ac1", stderr: "warning" });
 });
 
@@ -92,7 +78,7 @@ test("output nobody reads is acknowledged at once, read output when it is read, 
   const reader = stderr.getReader();
   await reader.read();
   assert.equal(acknowledged.get(3), 3);
-  say("exit 0 0 1\n");
+  say("exit 0 0\n");
   assert.equal(acknowledged.get(3), 7);
   assert.equal(new TextDecoder().decode((await reader.read()).value), "4567");
   assert.equal((await reader.read()).done, true);
@@ -109,7 +95,7 @@ test("a command killed in the queue fails, a running one is killed in the guest"
   await assert.rejects(queued.process, { code: "ERR_GUEST_ENDED" });
   running.process.kill();
   assert.equal(sent.at(-1), "kill 0");
-  say("exit 0 137 1\n");
+  say("exit 0 137\n");
   assert.equal((await running.process).exitCode, 137);
 });
 
@@ -123,7 +109,7 @@ test("iteration yields the chunks of both outputs and ends with the command", as
   })();
   agent.takeOutput(slotConsole(0), encode("a"));
   agent.takeOutput(slotConsole(0) + 1, encode("b"));
-  say("exit 0 0 1\n");
+  say("exit 0 0\n");
   await iterating;
   assert.deepEqual(chunks.sort(), ["stderr b", "stdout a"]);
 });

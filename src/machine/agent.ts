@@ -1,8 +1,8 @@
 /**
  * The host's side of the guest's agent, line by line over hvc1:
  *
- *   to the guest    exec SLOT BASE64_COMMAND NUMBER · noted NUMBER · kill SLOT · resize ROWS COLS · poweroff
- *   from the guest  ready · exit SLOT STATUS NUMBER (repeated until it is noted)
+ *   to the guest    exec SLOT BASE64_COMMAND · kill SLOT · resize ROWS COLS · poweroff
+ *   from the guest  ready · exit SLOT STATUS
  *
  * A slot is a pair of consoles for the output of one command. There are EXEC_SLOT_COUNT; further commands queue.
  */
@@ -25,8 +25,6 @@ export class AgentJob {
   readonly control: GuestProcessControl;
   /** Index of its slot while it has one. */
   slot: number | undefined;
-  /** Tells its end from that of an earlier command in the same slot. */
-  number = 0;
   /** Bytes of its output that have arrived and are not dealt with yet. */
   readonly outstandingBytes = { stdout: 0, stderr: 0 };
 
@@ -50,7 +48,6 @@ export class GuestAgent {
   readonly #decoder = new TextDecoder();
   #partialLine = "";
   #isReady = false;
-  #jobsStarted = 0;
   #endedWith: unknown;
 
   constructor(parts: AgentParts) {
@@ -130,16 +127,15 @@ export class GuestAgent {
   }
 
   #takeLine(line: string): void {
-    const [word, slotText, statusText, numberText] = line.split(" ");
+    const [word, slotText, statusText] = line.split(" ");
     if (word === "ready") {
       if (this.#isReady) return;
       this.#isReady = true;
       this.#parts.onReady();
       this.#startQueued();
     } else if (word === "exit") {
-      this.#parts.send(`noted ${numberText}`);
       const job = this.#slots[Number(slotText)];
-      if (job === undefined || job.number !== Number(numberText)) return;
+      if (job === undefined) return;
       this.#release(job);
       job.control.exited(Number(statusText) & 0xff);
       this.#startQueued();
@@ -164,8 +160,7 @@ export class GuestAgent {
       if (job === undefined) return;
       this.#slots[slot] = job;
       job.slot = slot;
-      job.number = ++this.#jobsStarted;
-      this.#parts.send(`exec ${slot} ${toBase64(job.command)} ${job.number}`);
+      this.#parts.send(`exec ${slot} ${toBase64(job.command)}`);
     }
   }
 }

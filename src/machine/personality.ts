@@ -68,6 +68,13 @@ export function createVcpuPersonality(name: PersonalityName, parts: GuestParts, 
   return { personality: KVM_PERSONALITY, hypercalls: domain, kvm: { domain, ioApic, rtc: new Rtc(parts.host.memory, parts.clock), uarts: createUarts(parts, ioApic) } };
 }
 
+/** Whom the local APIC of a vCPU tells of the end of a level. */
+export function endOfInterrupt(name: PersonalityName, parts: GuestParts): (vector: number) => void {
+  if (name === "xen") return () => undefined;
+  const ioApic = createIoApic(parts);
+  return (vector) => ioApic.endInterrupt(vector);
+}
+
 /** The back ends of the consoles, on the device thread. */
 export function createBackends(name: PersonalityName, parts: GuestParts, options: BackendOptions): GuestBackends {
   if (name === "xen") {
@@ -96,7 +103,7 @@ function createIoApic({ host, vcpuCount, kick }: GuestParts): IoApic {
   return new IoApic(host.memory, (low, destination) => bus.send(low, destination));
 }
 
-function createUarts({ host, ringDevice }: GuestParts, ioApic: IoApic): Uart[] {
+function createUarts({ host, ringDevice, kick }: GuestParts, ioApic: IoApic): Uart[] {
   return SERIAL_PORTS.slice(0, UART_COUNT).map(({ input }, index) =>
-    new Uart(host.memory, index, { setLine: (isHigh) => ioApic.setLine(input, isHigh), ringDevice }));
+    new Uart(host.memory, index, { setLine: (isHigh) => ioApic.setLine(input, isHigh), ringDevice, wakeSender: kick }));
 }

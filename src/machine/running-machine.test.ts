@@ -40,65 +40,58 @@ async function stop({ machine, ended }: Awaited<ReturnType<typeof start>>): Prom
   assert.deepEqual(await ended, { outcome: { kind: "stopped" } });
 }
 
-test("pause holds a running and a parked vCPU, as often as it is asked, and resume lets them go", TIMEOUT, async () => {
-  const guest = await start(SPINS);
-  const { machine } = guest;
+/** Runs `body` with a machine of its own, which is stopped in the end. */
+async function withMachine(code: readonly number[], body: (machine: RunningMachine) => Promise<void>): Promise<void> {
+  const guest = await start(code);
   try {
-    await untilRuns(machine, 0);
-    for (let round = 0; round < 50; round++) {
-      await machine.pause();
-      const paused = instructions(machine);
-      await Promise.all([machine.pause(), machine.pause()]);
-      if (round % 10 === 0) await delay(5);
-      assert.equal(instructions(machine), paused);
-      machine.resume();
-      machine.resume();
-      await untilRuns(machine, paused);
-    }
+    await body(guest.machine);
   } finally {
     await stop(guest);
   }
-});
+}
 
-test("a pause that is taken back, or asked for anew before the vCPU has seen that, settles", TIMEOUT, async () => {
-  const guest = await start(SPINS);
-  const { machine } = guest;
-  try {
-    await untilRuns(machine, 0);
-    for (let round = 0; round < 50; round++) {
-      const first = machine.pause();
-      machine.resume();
-      await first;
-      await machine.pause();
-      machine.resume();
-      await machine.pause();
-      const paused = instructions(machine);
-      await delay(1);
-      assert.equal(instructions(machine), paused);
-      machine.resume();
-      await untilRuns(machine, paused);
-    }
-  } finally {
-    await stop(guest);
+/** Fifty times: after `pause` nothing runs during `stand`, and after a resume, and one too many, the guest goes on. */
+async function standsAndGoesOn(machine: RunningMachine, pause: () => Promise<void>, stand: (round: number) => Promise<unknown>): Promise<void> {
+  await untilRuns(machine, 0);
+  for (let round = 0; round < 50; round++) {
+    await pause();
+    const paused = instructions(machine);
+    await stand(round);
+    assert.equal(instructions(machine), paused);
+    machine.resume();
+    machine.resume();
+    await untilRuns(machine, paused);
   }
-});
+}
 
-test("a halted vCPU can be paused, and is still halted afterwards", TIMEOUT, async () => {
-  const guest = await start(HALTS);
-  const { machine } = guest;
-  try {
-    while (machine.stats().exits["hlt"] === 0) await delay(1);
-    for (let round = 0; round < 20; round++) {
-      await machine.pause();
-      await machine.pause();
-      machine.resume();
-    }
-    await delay(20);
-    assert.equal(machine.stats().exits["hlt"], 1);
-  } finally {
-    await stop(guest);
+test("pause holds a running and a parked vCPU, as often as it is asked, and resume lets them go", TIMEOUT, () => withMachine(SPINS, async (machine) => {
+  await standsAndGoesOn(machine, () => machine.pause(), async (round) => {
+    await Promise.all([machine.pause(), machine.pause()]);
+    if (round % 10 === 0) await delay(5);
+  });
+}));
+
+test("a pause that is taken back, or asked for anew before the vCPU has seen that, settles", TIMEOUT, () => withMachine(SPINS, async (machine) => {
+  await standsAndGoesOn(machine, async () => {
+    const first = machine.pause();
+    machine.resume();
+    await first;
+    await machine.pause();
+    machine.resume();
+    await machine.pause();
+  }, () => delay(1));
+}));
+
+test("a halted vCPU can be paused, and is still halted afterwards", TIMEOUT, () => withMachine(HALTS, async (machine) => {
+  while (machine.stats().exits["hlt"] === 0) await delay(1);
+  for (let round = 0; round < 20; round++) {
+    await machine.pause();
+    await machine.pause();
+    machine.resume();
   }
-});
+  await delay(20);
+  assert.equal(machine.stats().exits["hlt"], 1);
+}));
 
 for (const code of [SPINS, HALTS]) {
   test(`a paused guest that ${code === SPINS ? "ran" : "was halted"} can be stopped, and a pause that waits then settles`, TIMEOUT, async () => {

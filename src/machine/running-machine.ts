@@ -162,6 +162,8 @@ export class RunningMachine {
   }
 
   stats(): Omit<MachineStats, "bootMs"> {
+    // Before the pages: a move of the storm is counted there first, so no look shows more moves than frames that moved.
+    const storm = this.#storm.stats();
     const memory = this.#host.statistics();
     return {
       uptimeMs: this.nowNs() / 1e6,
@@ -175,7 +177,7 @@ export class RunningMachine {
         stall: this.#stall,
       },
       pages: pageStatsFrom({ ...this.#requestCounts(), ...this.#host.pageStatistics() }),
-      storm: this.#storm.stats(),
+      storm,
       exits: sumExits(this.#counters.map((counters) => counters.exits())),
       hypercalls: this.#guest.hypercallCounts(),
       vcpus: this.#vcpus.map((vcpu, index) => ({

@@ -10,7 +10,7 @@ import { createRunDelayMeter, monotonicNs, postToOwner, threadData } from "../pl
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { createVcpuPersonality } from "./personality.js";
+import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 
 const DEBUG_LINE_MAX = 256;
@@ -35,9 +35,10 @@ function post(message: VcpuMessage): void {
   postToOwner(message);
 }
 
-/** What IPIs do. NMIs are not delivered: Linux sends them only to print other CPUs' stacks, and gives up after a while. */
-function ipiSignals(vcpus: readonly VcpuState[]): ApicSignals {
+/** What IPIs do, and EOIs of levels. NMIs are not delivered: Linux sends them only to print other CPUs' stacks, and gives up after a while. */
+function ipiSignals(vcpus: readonly VcpuState[], ended: (vector: number) => void): ApicSignals {
   return {
+    ended,
     kick: (target) => vcpus[target]!.postRequest(REQUEST_EVENT),
     init: (target) => vcpus[target]!.sendInit(),
     startup: (target, page) => vcpus[target]!.sendStartup(page),
@@ -70,13 +71,14 @@ function run(start: VcpuThreadStart): VcpuOutcome {
     paused: () => post({ type: "paused" }),
     debugByte: (byte) => debugPort.put(byte),
   };
-  const apic = new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals: ipiSignals(vcpus) });
   const guestParts = {
     host, guest, vcpuCount,
     clock: { nowNs },
     kick: (target: number) => vcpus[target]!.postRequest(REQUEST_EVENT),
     ringDevice: () => control.ringDoorbell(),
   };
+  const signals = ipiSignals(vcpus, endOfInterrupt(personality, guestParts));
+  const apic = new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals });
   const state = vcpus[index]!;
   const outcome = runVcpu({
     index, vcpuCount, core, state, machine, apic,

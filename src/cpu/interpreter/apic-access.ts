@@ -65,8 +65,7 @@ export function apicWrite(offset: u32, source: u32, size: u32): bool {
     }
     case L.APIC_PAGE_endOfInterrupt: {
       if (load<u32>(cpu + L.VCPU_pendingInterrupt) != 0 || isRequested()) return false;
-      endInterrupt();
-      return true;
+      return endInterrupt();
     }
     case L.APIC_PAGE_logicalDestination: atomic.store<u32>(register(offset), value & LOGICAL_ID); return true;
     case L.APIC_PAGE_destinationFormat: atomic.store<u32>(register(offset), value | FLAT_MODEL_ONES); return true;
@@ -75,15 +74,18 @@ export function apicWrite(offset: u32, source: u32, size: u32): bool {
   }
 }
 
-/** The highest vector in service is no more. */
-function endInterrupt(): void {
+/** The highest vector in service is no more; false = it came as a level, and its end is told by the run loop. */
+function endInterrupt(): bool {
   for (let word: i32 = 7; word >= 0; word--) {
     const place = register(L.APIC_PAGE_isr + (u32(word) << 4));
     const bits = atomic.load<u32>(place);
     if (bits == 0) continue;
-    atomic.store<u32>(place, bits & ~(u32(0x8000_0000) >> clz(bits)));
-    return;
+    const bit: u32 = u32(0x8000_0000) >> clz(bits);
+    if ((atomic.load<u32>(register(L.APIC_PAGE_tmr + (u32(word) << 4))) & bit) != 0) return false;
+    atomic.store<u32>(place, bits & ~bit);
+    return true;
   }
+  return true;
 }
 
 /** A requested vector is in service: the vCPU has taken it. */

@@ -40,7 +40,6 @@ export const ADDRESS_WRITES: u32 = 0x10;
 /** Trace header, 32 bytes in front of its ops. */
 export const TRACE_RIP: u32 = 0;
 export const TRACE_GFN: u32 = 8;
-export const TRACE_PAGE_NEXT: u32 = 12;
 export const TRACE_HASH_NEXT: u32 = 16;
 export const TRACE_INSTRUCTIONS: u32 = 20;
 export const TRACE_BYTES: u32 = 22;

@@ -12,7 +12,7 @@ function createMemory(): WebAssembly.Memory {
 
 function create(): { ioApic: IoApic; sent: [number, number][] } {
   const sent: [number, number][] = [];
-  const ioApic = new IoApic(createMemory(), (low, destination) => sent.push([low, destination]));
+  const ioApic = new IoApic(createMemory(), (low, destination) => sent.push([low, destination]) > 0);
   ioApic.reset();
   return { ioApic, sent };
 }
@@ -67,6 +67,127 @@ test("an edge while masked is sent when the entry is unmasked and the input is s
   write(ioApic, 0x1a, 0x32);
   write(ioApic, 0x18, 0x33);
   assert.deepEqual(sent, [[0x31, 0]]);
+});
+
+const LEVEL = 0x8000;
+const REMOTE_IRR = 0x4000;
+const MASKED = 0x1_0000;
+
+test("a level is sent once until its EOI, and again after it while the input is up", () => {
+  const { ioApic, sent } = create();
+  write(ioApic, 0x18, LEVEL | 0x31);
+  write(ioApic, 0x1a, LEVEL | 0x32);
+  ioApic.setLine(4, true);
+  assert.equal(read(ioApic, 0x18), LEVEL | REMOTE_IRR | 0x31);
+  ioApic.setLine(4, false);
+  ioApic.setLine(4, true);
+  ioApic.endInterrupt(0x32);
+  assert.deepEqual(sent, [[LEVEL | 0x31, 0]], "not before its own EOI");
+  ioApic.endInterrupt(0x31);
+  assert.equal(sent.length, 2, "still up");
+  ioApic.setLine(4, false);
+  ioApic.endInterrupt(0x31);
+  ioApic.endInterrupt(0x31);
+  assert.equal(sent.length, 2, "down at its EOI");
+  assert.equal(read(ioApic, 0x18), LEVEL | 0x31);
+  ioApic.setLine(4, true);
+  assert.equal(sent.length, 3);
+});
+
+test("a level that is masked at its EOI is sent when it is unmasked, if it is still up, and remote IRR is not the guest's to write", () => {
+  const { ioApic, sent } = create();
+  write(ioApic, 0x18, LEVEL | 0x31);
+  ioApic.setLine(4, true);
+  write(ioApic, 0x18, MASKED | LEVEL | 0x31);
+  assert.equal(read(ioApic, 0x18), MASKED | LEVEL | REMOTE_IRR | 0x31, "a write of the entry keeps it");
+  write(ioApic, 0x18, LEVEL | 0x31);
+  write(ioApic, 0x18, MASKED | LEVEL | REMOTE_IRR | 0x31);
+  assert.equal(sent.length, 1, "in service");
+  ioApic.endInterrupt(0x31);
+  assert.equal(sent.length, 1, "masked");
+  write(ioApic, 0x18, LEVEL | REMOTE_IRR | 0x31);
+  assert.equal(sent.length, 2);
+  ioApic.setLine(4, false);
+  write(ioApic, 0x18, MASKED | 0x31);
+  write(ioApic, 0x18, MASKED | LEVEL | 0x31);
+  assert.equal(read(ioApic, 0x18), MASKED | LEVEL | 0x31, "an edge for a moment clears it");
+  write(ioApic, 0x18, LEVEL | 0x31);
+  assert.equal(sent.length, 2, "down");
+});
+
+test("a level that no local APIC takes is not in service", () => {
+  let isTaken = false;
+  const ioApic = new IoApic(createMemory(), () => isTaken);
+  ioApic.reset();
+  write(ioApic, 0x18, LEVEL | 0x31);
+  ioApic.setLine(4, true);
+  assert.equal(read(ioApic, 0x18), LEVEL | 0x31);
+  isTaken = true;
+  write(ioApic, 0x18, LEVEL | 0x31);
+  assert.equal(read(ioApic, 0x18), LEVEL | REMOTE_IRR | 0x31);
+});
+
+test("inputs that share a vector are both looked at when it ends", () => {
+  const { ioApic, sent } = create();
+  write(ioApic, 0x18, LEVEL | 0x31);
+  write(ioApic, 0x1a, LEVEL | 0x31);
+  ioApic.setLine(4, true);
+  ioApic.setLine(5, true);
+  ioApic.setLine(4, false);
+  ioApic.endInterrupt(0x31);
+  assert.equal(sent.length, 3);
+  assert.deepEqual([read(ioApic, 0x18), read(ioApic, 0x1a)], [LEVEL | 0x31, LEVEL | REMOTE_IRR | 0x31]);
+});
+
+test("an edge has no EOI: nothing is repeated, and each edge counts while one is in service", () => {
+  const { ioApic, sent } = create();
+  write(ioApic, 0x18, 0x31);
+  ioApic.setLine(4, true);
+  ioApic.endInterrupt(0x31);
+  assert.equal(sent.length, 1);
+  ioApic.setLine(4, false);
+  ioApic.setLine(4, true);
+  assert.equal(sent.length, 2);
+  assert.equal(read(ioApic, 0x18), 0x31);
+});
+
+test("from the input to the EOI and round again: the local APIC shows a level in TMR and tells of its end, of an edge not", () => {
+  const memory = createMemory();
+  const ended: number[] = [];
+  const signals = { kick: () => undefined, init: () => undefined, startup: () => undefined, nmi: () => undefined };
+  const apic = new LocalApic(memory, 0, {
+    signals: { ...signals, ended: (vector) => (ended.push(vector), ioApic.endInterrupt(vector)) },
+  });
+  const bus = new InterruptBus(memory, 1, () => undefined);
+  const ioApic = new IoApic(memory, (low, destination) => bus.send(low, destination));
+  ioApic.reset();
+  apic.writeMmio(0xf0, 0x1ff);
+  apic.writeMmio(0xd0, 0);
+  const take = (): number => {
+    const vector = apic.pendingVector();
+    if (vector >= 0) apic.accept(vector);
+    return vector;
+  };
+  write(ioApic, 0x18, LEVEL | 0x31);
+  write(ioApic, 0x1a, 0x41);
+  ioApic.setLine(4, true);
+  assert.equal(apic.readMmio(0x190), 1 << 17, "TMR");
+  assert.equal(apic.hasSoleInterrupt(0x31), false, "its end has to be told");
+  assert.equal(take(), 0x31);
+  assert.equal(apic.hasSoleInterrupt(-1), false);
+  apic.writeMmio(0xb0, 0);
+  assert.equal(take(), 0x31, "still up");
+  ioApic.setLine(4, false);
+  ioApic.setLine(5, true);
+  assert.equal(take(), 0x41);
+  apic.writeMmio(0xb0, 0);
+  assert.deepEqual(ended, [0x31], "the edge was served first, and told nobody");
+  apic.writeMmio(0xb0, 0);
+  assert.deepEqual([ended, take()], [[0x31, 0x31], -1]);
+  assert.equal(read(ioApic, 0x18), LEVEL | 0x31);
+  apic.raise(0x31);
+  assert.equal(apic.readMmio(0x190), 0, "the same vector as an edge");
+  assert.equal(apic.hasSoleInterrupt(0x31), true);
 });
 
 test("interrupts reach the local APICs that the destination names, and wake them", () => {

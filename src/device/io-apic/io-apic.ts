@@ -2,15 +2,23 @@
  * An I/O APIC (Intel 82093AA data sheet): inputs of devices to vectors of local APICs. Registers are reached through a window: a select
  * register at offset 0, data at offset 0x10.
  *
- * State is in shared memory behind one lock, so that every thread may move an input. Every entry works as an edge: an interrupt is
- * sent when its input goes up, or is up while the entry is unmasked. An entry that asks for levels gets the same, and its interrupt
- * is not repeated at the EOI; our tables describe every input as an edge.
+ * State is in shared memory behind one lock, so that every thread may move an input and every vCPU may end an interrupt.
+ *
+ *   edge    sent when the input goes up, or is up while the entry is unmasked
+ *   level   sent while the input is up, the entry unmasked and its remote IRR clear, and sets that; the EOI of its vector, which each local
+ *           APIC passes on that took it as a level, clears it, and with the input still up it is sent again
+ *
+ * An input is up when its device asks for an interrupt: the polarity of an entry is kept, and not looked at. Version 0x11 has no EOI
+ * register; a kernel clears a remote IRR by hand when it makes the entry an edge for a moment.
  */
 import { atomicLoad, atomicStore, sharedWordsOf, type SharedWords, withLock } from "#sync";
 import { IO_APIC, IO_APIC_BLOCK, IO_APIC_INPUTS, KVM_BLOCK_BASE } from "../../abi/kvm-block.js";
 
-/** Sends an interrupt as an entry says: `low` is its low word, `destination` its 8 bits. Called under the I/O APIC's lock. */
-export type SendInterrupt = (low: number, destination: number) => void;
+/**
+ * Sends an interrupt as an entry says: `low` is its low word, `destination` its 8 bits; whether some local APIC took it. Called under the
+ * I/O APIC's lock.
+ */
+export type SendInterrupt = (low: number, destination: number) => boolean;
 
 const SELECT = 0x00;
 const WINDOW = 0x10;
@@ -20,6 +28,12 @@ const REGISTER_ARBITRATION = 2;
 const REGISTER_REDIRECTION = 0x10;
 const VERSION = 0x11;
 const ENTRY_MASKED = 1 << 16;
+const ENTRY_LEVEL = 1 << 15;
+/** A local APIC has the entry's interrupt and has not ended it. */
+const ENTRY_REMOTE_IRR = 1 << 14;
+const ENTRY_VECTOR = 0xff;
+/** Vector, delivery mode, destination mode, trigger mode. */
+const ENTRY_MESSAGE = 0xfff | ENTRY_LEVEL;
 /** Delivery status and remote IRR are not the guest's to write. */
 const ENTRY_LOW_WRITABLE = 0x1_afff;
 const ENTRY_HIGH_WRITABLE = 0xff00_0000;
@@ -61,13 +75,33 @@ export class IoApic {
       const before = this.#load(IO_APIC.lines);
       const after = isHigh ? before | (1 << input) : before & ~(1 << input);
       this.#store(IO_APIC.lines, after);
-      if (isHigh && (before & (1 << input)) === 0) this.#sendLocked(input);
+      if (isHigh && before !== after) this.#sendLocked(input);
     });
   }
 
+  /** A local APIC has ended an interrupt of `vector` that it took as a level. Any thread. */
+  endInterrupt(vector: number): void {
+    this.#locked(() => {
+      for (let input = 0; input < IO_APIC_INPUTS; input++) {
+        const low = this.#load(entryField(input));
+        if ((low & ENTRY_VECTOR) !== vector || (low & ENTRY_REMOTE_IRR) === 0) continue;
+        this.#store(entryField(input), low & ~ENTRY_REMOTE_IRR);
+        if (this.#isUp(input)) this.#sendLocked(input);
+      }
+    });
+  }
+
+  #isUp(input: number): boolean {
+    return (this.#load(IO_APIC.lines) & (1 << input)) !== 0;
+  }
+
+  /** Precondition: the input is up. */
   #sendLocked(input: number): void {
     const low = this.#load(entryField(input));
-    if ((low & ENTRY_MASKED) === 0) this.#send(low & 0xfff, this.#load(entryField(input) + 4) >>> 24);
+    if ((low & (ENTRY_MASKED | ENTRY_REMOTE_IRR)) !== 0) return;
+    const isTaken = this.#send(low & ENTRY_MESSAGE, this.#load(entryField(input) + 4) >>> 24);
+    // Nobody looks at the entry in between: the EOI has to wait for the lock.
+    if (isTaken && (low & ENTRY_LEVEL) !== 0) this.#store(entryField(input), low | ENTRY_REMOTE_IRR);
   }
 
   /** A 32-bit read at `offset` of the register page. */
@@ -103,10 +137,11 @@ export class IoApic {
       this.#store(field, value & ENTRY_HIGH_WRITABLE);
       return;
     }
-    const wasMasked = (this.#load(field) & ENTRY_MASKED) !== 0;
-    this.#store(field, value & ENTRY_LOW_WRITABLE);
+    const before = this.#load(field);
+    const isLevel = (value & ENTRY_LEVEL) !== 0;
+    this.#store(field, (value & ENTRY_LOW_WRITABLE) | (isLevel ? before & ENTRY_REMOTE_IRR : 0));
     const input = (register - REGISTER_REDIRECTION) >>> 1;
-    if (wasMasked && (this.#load(IO_APIC.lines) & (1 << input)) !== 0) this.#sendLocked(input);
+    if (this.#isUp(input) && (isLevel || (before & ENTRY_MASKED) !== 0)) this.#sendLocked(input);
   }
 }
 

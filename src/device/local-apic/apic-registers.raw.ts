@@ -57,6 +57,21 @@ export class ApicRegisters {
     Atomics.store(this.#longs, (this.#base + field) >>> 3, BigInt(value));
   }
 
+  /**
+   * Requests an interrupt of `vector`, a level or an edge; returns whether it was not requested yet. The kind comes first: it says how the
+   * interrupt ends, and that may be at once.
+   */
+  request(vector: number, isLevel: boolean): boolean {
+    if (isLevel) this.setVector(APIC_PAGE.tmr, vector);
+    else if (this.hasVector(APIC_PAGE.tmr, vector)) this.clearVector(APIC_PAGE.tmr, vector);
+    return !this.setVector(APIC_PAGE.irr, vector);
+  }
+
+  /** Whether bit `vector` of the 256 bits from register `first` on is set. */
+  hasVector(first: number, vector: number): boolean {
+    return (Atomics.load(this.#words, this.#vectorIndex(first, vector)) & (1 << (vector & 31))) !== 0;
+  }
+
   /** Sets bit `vector` of the 256 bits from register `first` on; returns whether it was set before. */
   setVector(first: number, vector: number): boolean {
     const bit = 1 << (vector & 31);

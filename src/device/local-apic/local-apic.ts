@@ -12,7 +12,7 @@ import { ApicRegisters } from "./apic-registers.raw.js";
 import { ApicTimer } from "./apic-timer.js";
 import { decodeCommand, findTargets, x2apicLogicalId } from "./interrupt-command.js";
 
-/** What IPIs do to other vCPUs; `machine` wires it. Called by the sender's thread; may not sleep. */
+/** What IPIs do to other vCPUs, and EOIs to I/O APICs; `machine` wires it. Called by the sender's thread; may not sleep. */
 export interface ApicSignals {
   /** An interrupt became pending at `vcpu`: it has to look. */
   kick(vcpu: number): void;
@@ -22,6 +22,8 @@ export interface ApicSignals {
   startup(vcpu: number, page: number): void;
   /** Non-maskable interrupt. */
   nmi(vcpu: number): void;
+  /** This vCPU has ended an interrupt of `vector` that it took as a level: what I/O APICs are told. */
+  ended?(vector: number): void;
 }
 
 /** The machine around the APIC. */
@@ -290,7 +292,9 @@ export class LocalApic {
   /** The interrupt in service with the highest vector ends: what a write to the EOI register does. */
   endInterrupt(): void {
     const vector = this.#registers.highestVector(APIC_PAGE.isr);
-    if (vector >= 0) this.#registers.clearVector(APIC_PAGE.isr, vector);
+    if (vector < 0) return;
+    this.#registers.clearVector(APIC_PAGE.isr, vector);
+    if (this.#registers.hasVector(APIC_PAGE.tmr, vector)) this.#signals.ended?.(vector);
   }
 
   #processorPriority(): number {
@@ -316,7 +320,7 @@ export class LocalApic {
     if (vector < FIRST_LEGAL_VECTOR) return this.#noteError(ERROR_SEND_ILLEGAL_VECTOR);
     const registers = this.#all[target]!;
     if ((registers.load(APIC_PAGE.spurious) & SOFTWARE_ENABLE) === 0) return;
-    if (!registers.setVector(APIC_PAGE.irr, vector)) this.#signals.kick(target);
+    if (registers.request(vector, false)) this.#signals.kick(target);
   }
 
   #noteError(bit: number): void {
@@ -345,13 +349,15 @@ export class LocalApic {
 
   /**
    * Whether the next EOI can only mean one interrupt: `offeredVector`, which waits to be delivered (-1 = none does), or else the one in
-   * service; nothing else is requested or in service.
+   * service; nothing else is requested or in service, and nobody else has to be told of its end.
    */
   hasSoleInterrupt(offeredVector: number): boolean {
-    const { irr, isr } = APIC_PAGE;
-    if (offeredVector < 0) return this.#registers.countVectors(isr) === 1 && this.#registers.countVectors(irr) === 0;
-    return this.#registers.countVectors(isr) === 0 && this.#registers.countVectors(irr) === 1
-      && this.#registers.highestVector(irr) === offeredVector;
+    const { irr, isr, tmr } = APIC_PAGE;
+    const registers = this.#registers;
+    const [first, second] = offeredVector < 0 ? [isr, irr] : [irr, isr];
+    if (registers.countVectors(first) !== 1 || registers.countVectors(second) !== 0) return false;
+    const vector = registers.highestVector(first);
+    return (offeredVector < 0 || vector === offeredVector) && !registers.hasVector(tmr, vector);
   }
 
   /** CR8: the task priority's class. */

@@ -23,12 +23,15 @@ const OPEN = 0xb;
 class TestPort {
   readonly uart: Uart;
   readonly lines: boolean[] = [];
+  readonly woken: number[] = [];
   rings = 0;
 
   constructor(index = 0) {
     const pages = Math.ceil((KVM_BLOCK_BASE + KVM_BLOCK_SIZE) / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    this.uart = new Uart(memory, index, { setLine: (isHigh) => this.lines.push(isHigh), ringDevice: () => this.rings++ });
+    this.uart = new Uart(memory, index, {
+      setLine: (isHigh) => this.lines.push(isHigh), ringDevice: () => this.rings++, wakeSender: (vcpu) => this.woken.push(vcpu),
+    });
   }
 
   /** As a kernel does: FIFOs on with a trigger of 8 bytes, interrupts of `enabled`. */
@@ -163,6 +166,38 @@ test("a port whose output nobody takes says so, loses nothing that was sent befo
   assert.equal(port.uart.read(LSR) & 0x60, 0x60);
 });
 
+test("a byte that there is no room for is refused, not dropped, and who waits with it is woken once there is", () => {
+  const port = new TestPort().open(0);
+  const sent: number[] = [];
+  for (let n = 0; n < 3 * UART_OUTPUT_SIZE; n++) if (port.uart.write(DATA, n)) sent.push(n & 0xff);
+  assert.equal(sent.length, UART_OUTPUT_SIZE);
+  assert.equal(port.uart.awaitRoom(5), false);
+  assert.equal(port.uart.awaitRoom(0), false);
+  assert.equal(port.uart.takeOutput(0).length, 0);
+  assert.deepEqual(port.woken, [], "nothing was taken");
+  const taken = [...port.uart.takeOutput(1)];
+  assert.deepEqual(port.woken, [0, 5]);
+  assert.ok(port.uart.awaitRoom(5));
+  assert.ok(port.uart.write(DATA, 0xa5));
+  assert.ok(!port.uart.write(DATA, 0xa6), "there was room for one");
+  for (const [register, value] of [[SCR, 1], [LCR, 3], [MCR, OPEN]] as const) assert.ok(port.uart.write(register, value), "other registers take what they get");
+  taken.push(...port.uart.takeOutput(2 * UART_OUTPUT_SIZE));
+  assert.deepEqual(taken, [...sent, 0xa5]);
+  assert.deepEqual(port.woken, [0, 5], "nobody waited any more");
+});
+
+test("with the divisor in its place, or the loop closed, a full port takes writes to its first register", () => {
+  const port = new TestPort();
+  while (port.uart.write(DATA, 0x20)) continue;
+  port.uart.write(LCR, 0x80);
+  assert.ok(port.uart.write(DATA, 0x12) && port.uart.awaitRoom(0));
+  assert.equal(port.uart.read(DATA), 0x12);
+  port.uart.write(LCR, 0);
+  port.uart.write(MCR, 0x10);
+  assert.ok(port.uart.write(DATA, 0x34));
+  assert.equal(port.uart.read(DATA), 0x34);
+});
+
 test("received bytes interrupt: at once from the trigger level on, by time-out below it", () => {
   const port = new TestPort().open(1);
   assert.equal(port.uart.putInput(bytesOf("ab")), 2);
@@ -218,7 +253,7 @@ test("a cleared receiver is empty", () => {
 test("ports do not touch each other", () => {
   const pages = Math.ceil((KVM_BLOCK_BASE + KVM_BLOCK_SIZE) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const signals = { setLine: () => undefined, ringDevice: () => undefined };
+  const signals = { setLine: () => undefined, ringDevice: () => undefined, wakeSender: () => undefined };
   const ports = Array.from({ length: 8 }, (_, index) => new Uart(memory, index, signals));
   for (const [index, port] of ports.entries()) {
     port.write(SCR, index);

@@ -13,12 +13,14 @@ import { withLock } from "#sync";
 import { UART, UART_INPUT_SIZE, UART_OUTPUT_SIZE } from "../../abi/kvm-block.js";
 import { UartMemory } from "./uart-memory.raw.js";
 
-/** What a port does to the machine around it. Both may be called under the port's lock. */
+/** What a port does to the machine around it. All of it may be called under the port's lock. */
 export interface UartSignals {
   /** The interrupt line goes up or down. */
   setLine(isHigh: boolean): void;
   /** The device thread has something to look at. */
   ringDevice(): void;
+  /** There is room for what `vcpu` waits to send. */
+  wakeSender(vcpu: number): void;
 }
 
 /** Register numbers; 0 and 1 are the divisor's while LCR bit 7 is set. */
@@ -90,12 +92,31 @@ export class Uart {
     });
   }
 
-  /** A write of register `register` (0..7). */
-  write(register: number, value: number): void {
-    this.#locked(() => {
+  /**
+   * A write of register `register` (0..7); false = it is a byte to be sent that there is no room for, and nothing has happened. A kernel that
+   * prints looks for room first, but only for so long.
+   */
+  write(register: number, value: number): boolean {
+    return this.#locked(() => {
+      if (register === DATA && !this.#canSendLocked()) return false;
       this.#writeLocked(register, value & 0xff);
       this.#updateLineLocked();
+      return true;
     });
+  }
+
+  /** Whether a byte to be sent would be taken now; where not, `vcpu` is woken when one would be. */
+  awaitRoom(vcpu: number): boolean {
+    return this.#locked(() => {
+      const canSend = this.#canSendLocked();
+      if (!canSend) this.#memory.set(UART.sendersWaiting, this.#memory.get(UART.sendersWaiting) | (1 << vcpu));
+      return canSend;
+    });
+  }
+
+  /** With the loop closed, or the divisor in its place, nothing is sent. */
+  #canSendLocked(): boolean {
+    return this.#memory.output.spaceBytes > 0 || this.#isDivisorAccess || this.#hasModemBits(MODEM_LOOP);
   }
 
   /** Takes up to `lengthMax` bytes that were sent. */
@@ -104,10 +125,18 @@ export class Uart {
       const wasFull = !this.#isTransmitterEmpty;
       const bytes = this.#memory.output.takeMany(lengthMax);
       if (this.#memory.output.lengthBytes === 0) this.#memory.set(UART.outputTold, 0);
+      this.#wakeSendersLocked();
       if (wasFull && this.#isTransmitterEmpty) this.#memory.set(UART.transmitterPending, 1);
       this.#updateLineLocked();
       return bytes;
     });
+  }
+
+  #wakeSendersLocked(): void {
+    const waiting = this.#memory.get(UART.sendersWaiting);
+    if (waiting === 0 || !this.#canSendLocked()) return;
+    this.#memory.set(UART.sendersWaiting, 0);
+    for (let vcpu = 0; waiting >>> vcpu !== 0; vcpu++) if ((waiting & (1 << vcpu)) !== 0) this.#signals.wakeSender(vcpu);
   }
 
   /**
@@ -215,11 +244,12 @@ export class Uart {
     }
   }
 
+  /** Precondition: it can be sent. A closed loop has a receiver that overruns, as every receiver does. */
   #transmitLocked(byte: number): void {
     const memory = this.#memory;
     if (this.#hasModemBits(MODEM_LOOP)) {
       if (memory.input.spaceBytes > 0) memory.input.put(byte);
-    } else if (memory.output.spaceBytes > 0) {
+    } else {
       memory.output.put(byte);
       const goesOn = (memory.get(UART.interruptEnable) & ENABLE_TRANSMITTER) !== 0 && memory.output.lengthBytes < TELL_BYTES;
       if (!goesOn) this.#tellOfOutputLocked();

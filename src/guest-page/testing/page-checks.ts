@@ -148,6 +148,30 @@ async function playMove({ role: user, gates, order }: Play): Promise<void> {
   expect(found === 1, `what was added while the frame moved is in the page, found ${found}`);
 }
 
+/** Where each of the two stands at its first gate, in words. */
+interface Stands {
+  readonly mover: string;
+  readonly user: string;
+}
+
+/** The mover goes to its first gate, then the user to its own; then the mover is let go on. */
+function meet(mover: Int32Array, user: Int32Array, says: Stands): void {
+  openGate(mover, 1);
+  expect(awaitGate(mover, 2), says.mover);
+  openGate(user, 1);
+  expect(awaitGate(user, 2), says.user);
+  openGate(mover, 2);
+}
+
+/** The order in which the mover goes on while the user stands in the middle of its use. */
+function overtaken(says: Stands): Play["order"] {
+  return (mover, user) => {
+    meet(mover, user, says);
+    expect(awaitRest(mover), "the mover waits for the other, or is through");
+    openGate(user, 2);
+  };
+}
+
 /** The user looks the page up behind the start of the move, and goes on between the two halves of its end. */
 function lookUpAcrossTheEnd(): Promise<void> {
   return playMove({
@@ -158,11 +182,7 @@ function lookUpAcrossTheEnd(): Promise<void> {
       user: [{ index: active, count: 1 }],
     }),
     order: (mover, user) => {
-      openGate(mover, 1);
-      expect(awaitGate(mover, 2), "the mover has begun");
-      openGate(user, 1);
-      expect(awaitGate(user, 2), "the user has found the old frame");
-      openGate(mover, 2);
+      meet(mover, user, { mover: "the mover has begun", user: "the user has found the old frame" });
       expect(awaitGate(mover, 3), "the mover is at the end of the change");
       openGate(mover, 3);
       expect(awaitGate(mover, 4), "the mover is in the middle of the end");
@@ -178,15 +198,7 @@ function useAcrossTheStart(): Promise<void> {
   return playMove({
     role: "user",
     gates: ({ active, frame }) => ({ mover: [{ index: active, count: 1 }], user: [{ index: frame, count: 1 }] }),
-    order: (mover, user) => {
-      openGate(mover, 1);
-      expect(awaitGate(mover, 2), "the mover is about to raise the count");
-      openGate(user, 1);
-      expect(awaitGate(user, 2), "the user is inside the old frame");
-      openGate(mover, 2);
-      expect(awaitRest(mover), "the mover waits for the user, or is through");
-      openGate(user, 2);
-    },
+    order: overtaken({ mover: "the mover is about to raise the count", user: "the user is inside the old frame" }),
   });
 }
 
@@ -195,15 +207,7 @@ function storeAcrossTheFlush(): Promise<void> {
   return playMove({
     role: "processor",
     gates: () => ({ mover: [{ index: new VcpuState(machine().host.memory, 0).wordIndex(VCPU.request), count: 1 }], user: [{ index: 0, count: 1 }] }),
-    order: (mover, processor) => {
-      openGate(mover, 1);
-      expect(awaitGate(mover, 2), "the mover is about to set the request");
-      openGate(processor, 1);
-      expect(awaitGate(processor, 2), "the processor is in the middle of its store");
-      openGate(mover, 2);
-      expect(awaitRest(mover), "the mover waits for the processor, or is through");
-      openGate(processor, 2);
-    },
+    order: overtaken({ mover: "the mover is about to set the request", user: "the processor is in the middle of its store" }),
   });
 }
 

@@ -1,13 +1,6 @@
 /** Files that the operator names. */
 import { readFile } from "node:fs/promises";
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EISDIR: "it is a directory",
-  ENOTDIR: "a part of the path is not a directory",
-};
+import { reasonOf } from "./system-errors.js";
 
 /** A file that was named cannot be read. The message is one line. */
 export class InputFileError extends Error {
@@ -21,7 +14,6 @@ export async function readInputFile(path: string, role: string, signal?: AbortSi
     return await readFile(path, signal === undefined ? {} : { signal });
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    throw new InputFileError(`cannot read the ${role} ${path}: ${REASONS[code] ?? String(code || error)}`, { cause: error });
+    throw new InputFileError(`cannot read the ${role} ${path}: ${reasonOf(error, "no such file")}`, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { codeOf, reasonOf } from "./system-errors.js";
 
 /** Longest line that is taken, in bytes without its end. */
 export const LINE_BYTES_MAX = 0x1_0000;
@@ -15,16 +16,6 @@ const IS_WINDOWS = process.platform === "win32";
 const OWNER_ONLY = 0o600;
 /** How long connections may take to say their last words at the end. */
 const CLOSE_GRACE_MS = 500;
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  ECONNREFUSED: "nobody listens there",
-  ENOENT: "no such file or folder",
-  ENOTDIR: "a part of the path is not a folder",
-  ENOTSOCK: "it is no socket",
-  EPERM: "permission denied",
-  EROFS: "read-only file system",
-};
 
 /** The socket cannot be made or reached. The message is one line with the path. */
 export class LocalSocketError extends Error {
@@ -198,13 +189,4 @@ async function listenPrivately(server: Server, path: string): Promise<void> {
     if (mask !== undefined) process.umask(mask);
   });
   if (!IS_WINDOWS) chmodSync(path, OWNER_ONLY);
-}
-
-function reasonOf(error: unknown): string {
-  const code = codeOf(error);
-  return REASONS[code] ?? (code === "" ? String(error) : code);
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException | undefined)?.code ?? "";
 }

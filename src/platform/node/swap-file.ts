@@ -8,24 +8,13 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { codeOf, reasonOf } from "./system-errors.js";
 
 const SLOT_BYTES = 4096;
 const HEAD_PATTERN = /^unpinned swap file of process (\d+)\n/;
 /** Only the user may read what the guest had in its memory. */
 const FILE_MODE = 0o600;
 
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EDQUOT: "disk quota exceeded",
-  EFBIG: "file too large",
-  EIO: "input/output error",
-  EISDIR: "it is a directory",
-  ENOENT: "no such folder",
-  ENOSPC: "no space left on device",
-  ENOTDIR: "a part of the path is not a folder",
-  EPERM: "permission denied",
-  EROFS: "read-only file system",
-};
 const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** The swap file cannot be made, read or written. The message is one line with the file's path. */
@@ -183,11 +172,7 @@ function attempt<Value>(path: string, call: () => Value): Value {
   } catch (error) {
     if (error instanceof SwapFileError) throw error;
     const code = codeOf(error);
-    const reason = REASONS[code] ?? (code === "" ? String(error) : code);
+    const reason = reasonOf(error, "no such folder");
     throw new SwapFileError(FULL.has(code) ? `swap file ${path} is full (${reason})` : `swap file ${path}: ${reason}`, { cause: error });
   }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? "";
 }

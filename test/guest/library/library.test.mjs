@@ -109,7 +109,8 @@ test("stats count what has happened", () => {
   for (const reason of ["budget", "nested-page-fault", "hypercall", "hlt", "cpuid"]) assert.ok(stats.exits[reason] > 0, reason);
   assert.ok(stats.hypercalls.VCPUOP_set_singleshot_timer > 0);
   assert.equal(stats.vcpus.length, 1);
-  assert.ok(stats.vcpus[0].haltedMs > 4000);
+  // At least one span of the test before was spent halted.
+  assert.ok(stats.vcpus[0].haltedMs > 2000, `${stats.vcpus[0].haltedMs} ms`);
 });
 
 test("two VMs run side by side, and the end of one leaves the other alone", async () => {

@@ -10,14 +10,26 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { VirtualMachine } from "../../../dist/machine/index.js";
 import { askGuest, bootGuest, COMMAND_TIMEOUT_MS, runInGuest } from "../support/guest.mjs";
+import { buildPrograms, listPrograms, missingForPrograms } from "../support/programs.mjs";
 
 const TIMEOUT_MS = 300_000;
 const MIB = 1 << 20;
 /** What no kernel of a healthy machine says. */
 const COMPLAINT = /BUG:|WARNING:|Oops|Call Trace|rcu.*stall|lockup|general protection fault[,:]|Kernel panic|nobody cared|unchecked MSR/i;
+
+const lacksPrograms = missingForPrograms(64);
+
+/** The programs of this folder, to be put into a guest. */
+function programFiles() {
+  if (lacksPrograms !== undefined) return [];
+  const built = buildPrograms(listPrograms(fileURLToPath(new URL("programs/", import.meta.url))), 64);
+  built.remove();
+  return [{ path: "/usr/bin/programs", mode: 0o755, bytes: built.bytes }];
+}
 
 /** @param {Uint8Array | string} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
@@ -48,7 +60,7 @@ async function stealTicks(vm) {
 describe("one vCPU", { timeout: TIMEOUT_MS }, () => {
   /** @type {VirtualMachine} */
   let vm;
-  before(async () => (vm = await bootKvm()));
+  before(async () => (vm = await bootKvm({ files: programFiles() })));
   after(async () => await vm?.dispose());
 
   test("the kernel finds KVM, its clock and the deadline timer, and has nothing to complain of", async () => {
@@ -142,6 +154,25 @@ describe("one vCPU", { timeout: TIMEOUT_MS }, () => {
     assert.equal((await receiving).stdout, `go\n${sha256(input)}  -\n`);
   });
 
+  test("a program that sends without a look at the port's state loses nothing", { skip: lacksPrograms }, async () => {
+    const count = 100_000;
+    await askGuest(vm, "dmesg -n 1");
+    const reader = vm.console.readable.getReader();
+    const sending = askGuest(vm, `programs serial/flood ${count}`);
+    let received = "";
+    const decoder = new TextDecoder();
+    while (received.length < 2 * count) {
+      const { value, done } = await Promise.race([reader.read(), sending.then(() => new Promise((resolve) => setTimeout(resolve, 5000, { done: true })))]);
+      if (done) break;
+      received += decoder.decode(value, { stream: true });
+    }
+    reader.releaseLock();
+    assert.equal(await sending, "sent");
+    const letters = Array.from({ length: 26 }, (_, n) => String.fromCharCode(97 + n)).join("").repeat(count / 26 + 1).slice(0, count);
+    assert.equal(received.length, 2 * count);
+    assert.equal(sha256(received), sha256(letters + letters));
+  });
+
   test("three commands run side by side, and more of them queue", async () => {
     const answers = await Promise.all([1, 2, 3, 4, 5].map((n) => runInGuest(vm, `sleep 0.2; seq ${n} ${n + 2000} | sha256sum; echo ${n} >&2; exit ${n}`)));
     for (const [index, { exitCode, stdout, stderr }] of answers.entries()) {
@@ -195,7 +226,7 @@ test("the pages of steal time and EOI are found anew while they are moved all th
   for (const user of ["steal time", "PV EOI"]) assert.ok(users[user].revocations > 0, `${user}: ${JSON.stringify(users[user])}`);
 });
 
-describe("the end", { timeout: TIMEOUT_MS }, () => {
+describe("the end", { timeout: TIMEOUT_MS, concurrency: 2 }, () => {
   for (const [command, reason] of [["poweroff -f", "power-off"], ["reboot -f", "reboot"], ["echo c >/proc/sysrq-trigger", "panic"]]) {
     test(`${command} ends the guest by ${reason}`, async () => {
       const vm = await bootKvm();

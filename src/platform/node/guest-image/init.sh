@@ -96,12 +96,11 @@ answer_lines() {
 	opened=
 	echo ready >&3
 
-	while read -r verb first second third; do
+	while read -r verb first second; do
 		# Collects the exit status of commands that have ended, so that no zombies stay.
 		jobs >/dev/null
 		case $verb in
-		exec) start_command "$first" "$second" "$third" ;;
-		noted) stop_reporting "$first" ;;
+		exec) start_command "$first" "$second" ;;
 		kill) kill_command "$first" ;;
 		resize) stty rows "$first" cols "$second" <${tty}0 ;;
 		poweroff) power_off ;;
@@ -109,23 +108,16 @@ answer_lines() {
 	done
 }
 
-# start_command SLOT BASE64 NUMBER
+# start_command SLOT BASE64
 start_command() {
 	if ! open_slot "$1"; then
-		echo "exit $1 126 $3" >&3
+		echo "exit $1 126" >&3
 		return
 	fi
 	: >$state/leader.$1
 	: >$state/kill.$1
 	: >$state/copies.$1
-	run_command "$1" "$2" "$3" &
-	eval "reporter$3=$!"
-}
-
-# stop_reporting NUMBER: the host has noted the end of that command.
-stop_reporting() {
-	eval "reporter=\$reporter$1; unset reporter$1"
-	[ -z "$reporter" ] || kill -KILL -- -$reporter 2>/dev/null
+	run_command "$1" "$2" &
 }
 
 # open_slot SLOT: opens the two consoles of a slot as descriptors 4 + 2 * SLOT and 5 + 2 * SLOT, at its first use. They stay
@@ -141,8 +133,7 @@ open_slot() {
 	opened=$opened$1
 }
 
-# run_command SLOT BASE64 NUMBER: runs a command and reports its end, again and again until the host has noted it: on a busy
-# host a line to the agent's terminal has been seen to get lost on its way. In a process of its own, so that slots run side by side.
+# run_command SLOT BASE64: runs a command and reports its end. In a process of its own, so that slots run side by side.
 #
 # The command writes into pipes (so it sees no terminal), and `cat` copies them to the terminals. What it wrote is on
 # its way to the host before `exit` is: a write to a PV console returns when all of it is in the ring. A write to a serial port returns
@@ -154,12 +145,7 @@ run_command() {
 	{ watch_command "$1" "$2" 2>&6 6>&- | copy_output "$1" >&4 6>&-; } 6>&1 | copy_output "$1" >&5
 	[ $terminals = hvc ] || { wait_until_sent <&4; wait_until_sent <&5; }
 	read -r status <$state/status.$1
-	pause=1
-	while :; do
-		echo "exit $1 $status $3" >&3
-		sleep $pause
-		pause=$((pause * 2))
-	done
+	echo "exit $1 $status" >&3
 }
 
 # wait_until_sent: returns when the terminal that is standard input has sent everything. (stty sets its settings when that is so.)
