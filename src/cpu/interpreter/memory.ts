@@ -261,6 +261,9 @@ export function afterStore(): i32 {
 
 let modifyAddress: u64 = 0;
 let modifySize: u32 = 0;
+/** Where modifySlow's operand is, when it is bounced only because its page holds decoded code; else 0. */
+let codeFrame: u32 = 0;
+let codeGpa: u64 = 0;
 
 /**
  * Host address to read and then write `size` (1..16) bytes through; 0 = return `bail`. Store through it, then call
@@ -280,10 +283,16 @@ function modifySlow(va: u64, size: u32): u32 {
   const bounce = cpu + L.VCPU_AREA_modifyBounce;
   modifyAddress = va;
   modifySize = size;
+  codeFrame = 0;
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
     if (pointer > APIC_WRITE && !resolvedCode) return pointer;
-    if (pointer > APIC_WRITE) { memory.copy(bounce, pointer, size); return bounce; }
+    if (pointer > APIC_WRITE) {
+      codeFrame = pointer;
+      codeGpa = resolvedGpa;
+      memory.copy(bounce, pointer, size);
+      return bounce;
+    }
     // A device register: the read is answered first and kept until the write is.
     const state = load<u32>(cpu + L.VCPU_mmioState);
     if ((state & 1) != 0 && load<u64>(cpu + L.VCPU_mmioAddress) == resolvedGpa) {
@@ -307,6 +316,26 @@ function modifySlow(va: u64, size: u32): u32 {
 export function modifyCommit(pointer: u32): i32 {
   if (pointer != cpu + L.VCPU_AREA_modifyBounce) return 0;
   return writeSlow(modifyAddress, pointer, modifySize, currentView());
+}
+
+/**
+ * As modifyPointer, for `size` bytes at an address that is a multiple of it, to be changed by the host's atomics: in a page with code as well
+ * the address is that of the memory. Then call `atomicCommit(pointer)`.
+ */
+export function atomicPointer(va: u64, size: u32): u32 {
+  const entry = tlbEntry(tlbBase(currentView()), va);
+  codeFrame = 0;
+  if (((va + u64(size - 1)) & 0xffff_ffff_ffff_f000) == load<u64>(entry + L.TLB_TAG_WRITE)) return u32(va) + load<u32>(entry + L.TLB_ADDEND);
+  const pointer = modifySlow(va, size);
+  return pointer != 0 && codeFrame != 0 ? codeFrame : pointer;
+}
+
+/** Ends what atomicPointer began. Returns 0 or the bail code. */
+export function atomicCommit(pointer: u32): i32 {
+  if (pointer != codeFrame) return modifyCommit(pointer);
+  codeFrame = 0;
+  if (codeWritten(u32(codeGpa >> 12), u32(codeGpa) & 0xfff, modifySize)) setCodeChanged(1);
+  return 0;
 }
 
 /** As modifyPointer, for the hot handlers' slow path (the write tag has been tried). */

@@ -24,12 +24,6 @@ const folder = (/** @type {string} */ name) => fileURLToPath(new URL(`../${name}
 
 /** Programs of the other suites that have most to do with processors and pages in motion. */
 const CHOSEN = /^(processes|threads|code-changes|memory|signals)\//;
-/**
- * Programs that say other things on several processors, moving pages or not. locks/splits mixes locked accesses that are aligned with ones
- * over a page's end, on the same bytes: they are not atomic against each other here (src/cpu/interpreter/locked.ts).
- */
-const OF_ONE_PROCESSOR = new Set(["locks/splits"]);
-
 /** The programs and what they print on this host. */
 export class Load {
   /** @param {LoadSize} size */
@@ -37,7 +31,7 @@ export class Load {
     this.size = size;
     const others = listPrograms(folder("programs")).filter(({ name }) => size.programs === "all" || (size.programs === "chosen" && CHOSEN.test(name)));
     this.programs = [...listPrograms(folder("storm/programs")), ...others]
-      .filter(({ name, isCompared, builds }) => isCompared && builds.includes(64) && !OF_ONE_PROCESSOR.has(name))
+      .filter(({ isCompared, builds }) => isCompared && builds.includes(64))
       // Without what a program needs, the host has no answer to compare with.
       .filter((program) => hostLacks(program, 64) === undefined);
     this.built = buildPrograms(this.programs, 64);
