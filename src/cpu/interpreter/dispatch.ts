@@ -16,7 +16,7 @@ import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
-import { takePortAnswer } from "./port-strings";
+import { storeAwaited, takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
 import { endStanding } from "./split-lock";
@@ -160,7 +160,7 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
   if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
     // The instruction behind STI or MOV SS comes before the interrupt, and alone: the one behind it may be CLI.
-    const held = interruptsHeld();
+    const held = interruptsHeld() || storeAwaited();
     endInterruptShadow();
     if (held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0) {
       stepped = debugActive();
