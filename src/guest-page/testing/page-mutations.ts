@@ -146,6 +146,8 @@ const OWN: readonly Mutation[] = [
     edit(FAULTS, "        swapMap.release(slot);\n        changes.wakeBusyWaiters();", "        changes.wakeBusyWaiters();")),
   caught("P10", "remove a memslot's frames before the memslot", user, edit(DROPS, "            publish?.();\n            forEachChunk(range.pageCount, (from, to) => this.#cutChunk(cut, from, to));",
     "            forEachChunk(range.pageCount, (from, to) => this.#cutChunk(cut, from, to));\n            publish?.();")),
+  caught("P11", "the vCPU does not look again behind saying that it stands at the gate no more", check("a gate that closes again holds who was let go a moment ago"),
+    edit("exit/requests/gate.js", "    while (isGateClosed(vcpu.requests)) {", "    if (isGateClosed(vcpu.requests)) {")),
 ];
 
 /** All of host-memory and guest-page. */
