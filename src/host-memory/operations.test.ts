@@ -127,6 +127,40 @@ test("a shared frame moves for all of its pages", () => {
   assert.equal(host.statistics().framesInUse, 1);
 });
 
+test("equal pages share frames of 64 pages, and merging again leaves full frames as they are", () => {
+  const host = hostWith(200);
+  for (const gfn of gfns(150)) fillPage(host, gfn, 7);
+  assert.deepEqual(host.mergeEqualPages(), { scanned: 150, merged: 150, framesFreed: 147 });
+  assert.deepEqual(host.mergeEqualPages(), { scanned: 150, merged: 0, framesFreed: 0 });
+  for (let gfn = 150; gfn < 200; gfn++) fillPage(host, gfnOf(gfn), 7);
+  host.mergeEqualPages();
+  const counts = new Map<number, number>();
+  for (const gfn of gfns(200)) {
+    host.faultIn(gfn, false);
+    counts.set(host.nptEntry(gfn) >>> 12, (counts.get(host.nptEntry(gfn) >>> 12) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts.values()].sort((a, b) => a - b), [8, 64, 64, 64]);
+});
+
+test("a shared frame moves for all of its pages when others have changed who they are since its last move", () => {
+  const host = hostWith(32);
+  const other = HostMemory.attach(host.memory);
+  for (const gfn of gfns(12)) fillPage(host, gfn, 7);
+  host.mergeEqualPages();
+  assert.equal(host.moveFrames(gfns(12)).moved, 1);
+  // One page leaves the frame, two come in, by another thread's hands; then a memslot's pages are elsewhere.
+  fillPage(other, gfnOf(3), 9);
+  for (const gfn of [20, 21]) fillPage(other, gfnOf(gfn), 7);
+  assert.equal(other.mergeEqualPages().merged, 2);
+  assert.deepEqual(host.moveFrames(gfns(22)), { moved: 2, absent: 8, pinned: 0, noSlot: 0, outOfMemory: 0 });
+  for (const gfn of gfns(22)) if (gfn < 12 || gfn > 19) assert.ok(isPageIntact(host, gfn, gfn === 3 ? 9 : 7), `page ${gfn}`);
+  host.moveMemslot(0, gfnOf(0x100));
+  assert.equal(host.moveFrames([gfnOf(0x100)]).moved, 1);
+  for (const gfn of gfns(12)) assert.ok(isPageIntact(host, gfnOf(0x100 + gfn), gfn === 3 ? 9 : 7), `page ${gfn}`);
+  assert.equal(host.statistics().framesInUse, 2);
+  other.detach();
+});
+
 test("every block goes offline in turn with no frame left in use, and the pages keep their contents", () => {
   const host = hostWith(6000, 6000 * PAGE_SIZE);
   for (const gfn of gfns(6000)) fillPage(host, gfn, gfn % 50 === 0 ? 50 : gfn);
