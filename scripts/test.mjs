@@ -13,7 +13,7 @@ import { provideTools } from "./test-tools.mjs";
 const TOTAL_MINUTES_MAX = 45;
 const DIFFERENTIAL = join("dist", "cpu", "differential");
 /** Tests that keep all processors busy by themselves. */
-const STRESS = ["guest-page", "hypercall"].map((room) => join("dist", room, "testing"));
+const STRESS = ["guest-page", "hypercall", "kvm"].map((room) => join("dist", room, "testing"));
 
 /** Folders of test/guest whose tests may run two at a time. */
 const SMALL_GUESTS = ["boot", "busybox", "control", "library", "program", "programs"];

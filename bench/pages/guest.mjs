@@ -13,7 +13,8 @@ const BLOCK_BYTES = 1 << 24;
 const MIB = 1 << 20;
 /** Fills blocks, so that there are some with every frame in use. */
 const FILLER_MIB = 64;
-const TIMEOUT_MS = 180_000;
+/** With "max" on as many vCPUs as the host has processors, and a busy host, a command takes minutes. */
+const TIMEOUT_MS = 900_000;
 
 /** A fixed piece of work: hashing, packing and interpreting, with processes, pipes and files. @param {boolean} isSmoke */
 function workOf(isSmoke) {

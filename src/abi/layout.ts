@@ -24,7 +24,7 @@ export const PAGE_SIZE = 4096;
 
 /** Where the interpreter's constant data segments begin (asc --memoryBase). */
 export const CORE_DATA_BASE = 0x1000;
-/** Lock word for LOCKed accesses that no atomic instruction of the host can do: misaligned, over a page end, in a page with code. */
+/** Lock word for LOCKed accesses that no atomic instruction of the host can do: misaligned, over a page end, of 16 bytes. Atomic; 0 = free. */
 export const SPLIT_LOCK_ADDRESS = 0x800;
 /** u32: number of vCPUs, written before their cores are made. */
 export const VCPU_COUNT_ADDRESS = 0x804;
@@ -281,6 +281,8 @@ export const VCPU = {
   startupPage: 0x710,
   /** i32: 1 while the vCPU's thread stands at the gate: it does nothing until the gate requests are taken back. Written by that thread. */
   atGate: 0x714,
+  /** u32: 1 while the vCPU in guest mode is between two accesses of its instructions and waits for another one. Written by the core (split-lock.ts). */
+  standing: 0x718,
   /** i32: bumped at each entry to guest mode and each exit from it, so odd = in guest mode. Written by the vCPU's thread. */
   guestEpoch: 0x740,
   /** i32: threads that sleep, or are about to, until guestEpoch changes. */
@@ -349,7 +351,7 @@ export const REQUEST_TLB_FLUSH = 2;
 export const REQUEST_EVENT = 4;
 export const REQUEST_PAUSE = 8;
 export const REQUEST_CODE_INVALIDATE = 16;
-/** The code log has something for this vCPU; the core deals with it without an exit. */
+/** The code log has something for this vCPU, or another one has taken the split lock; the core deals with it without an exit. */
 export const REQUEST_CODE_LOG = 32;
 /** An INIT or a start-up IPI was sent to the vCPU. */
 export const REQUEST_INIT = 64;

@@ -65,7 +65,7 @@ function machineOptions({ exec: _exec, timeoutMs: _timeoutMs, control: _control,
 
 /** What the operator reads when the guest stands still for want of memory, and when it goes on. */
 function stallLine(reason: string | undefined): string {
-  const says = reason === undefined ? "the guest goes on" : `the guest waits: ${reason}; it goes on when there is space`;
+  const says = reason === undefined ? "the guest goes on" : `the guest waits: ${reason}; it goes on when that is over`;
   // A terminal in raw mode needs the carriage return.
   return `unpinned: ${says}${process.stdin.isRaw ? "\r" : ""}\n`;
 }

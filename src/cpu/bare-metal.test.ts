@@ -356,6 +356,18 @@ test("INS reads the port once for each element, whatever happens to the store", 
   assertFault(machine.run(), PF, 2, programs.INPUT.origin);
 });
 
+test("an interrupt comes behind the store of what an INS has read", () => {
+  start("kernel64", programs.INPUT, { [RDI]: DATA, [RCX]: 4, [RDX]: 0x60 });
+  setFlags(0x200n);
+  const stop = machine.run((exit) => {
+    if (exit !== "io") return false;
+    state.writeU64(VCPU.exitData, 0x5an);
+    state.setPendingInterrupt(0x40);
+    return true;
+  });
+  assert.deepEqual([stop.exit, stop.vector, machine.read(DATA, 2), state.gpr(RDI), state.gpr(RCX)], ["vector", 0x40, [0x5a, 0], BigInt(DATA + 1), 3n]);
+});
+
 test("ports are closed to user mode unless IOPL or the permission map opens them", () => {
   start("user64", programs.OUTPUT, { [RSI]: DATA, [RCX]: 1, [RDX]: 0xe9 });
   assertFault(machine.run(), GP, 0, programs.OUTPUT.origin);

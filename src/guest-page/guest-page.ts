@@ -83,6 +83,13 @@ export abstract class GuestPage {
   /** Closes the access opened last. Owes an atomic store, between what was written in it and what is read behind it. */
   protected abstract leave(): void;
 
+  /** Closes the access opened last, in which the page was written: as `leave`, then marks the page written. Returns its NPT flags. */
+  protected leaveWritten(nptEntryIndex: number): number {
+    this.leave();
+    // Behind leave, whose store stands between the written bytes and the look at CODE.
+    return this.host.markWritten(nptEntryIndex);
+  }
+
   /** Forgets the mapping. */
   protected abstract unmap(): void;
 
@@ -151,9 +158,8 @@ export abstract class GuestPage {
     } finally {
       const wrote = this.#view.takeWrote();
       if (--this.#depth === 0) this.#view.close();
-      this.leave();
-      // Behind leave, whose store stands between the written bytes and the look at CODE.
-      if (wrote && (this.host.markWritten(this.#nptEntryIndex) & NPT_CODE) !== 0) this.#onCodeWrite?.(this.gfn);
+      if (!wrote) this.leave();
+      else if ((this.leaveWritten(this.#nptEntryIndex) & NPT_CODE) !== 0) this.#onCodeWrite?.(this.gfn);
     }
   }
 }

@@ -74,8 +74,9 @@ function translate(): number {
 }
 
 if (role === "unannounced") {
-  host.invalidations.enter = () => {};
+  host.invalidations.enterAndLook = (index) => host.invalidations.sequence(index);
   host.invalidations.leave = () => {};
+  host.invalidations.leaveAndLook = (index) => atomicLoad(host.words, index);
 }
 parentPort!.postMessage("ready");
 const count = role === "vcpu" ? countThroughTlb() : countThroughPage();

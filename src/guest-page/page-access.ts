@@ -70,9 +70,8 @@ class RevocablePage extends GuestPage {
 
   protected enter(): number {
     if (this.#sequenceIndex === NEVER_MAPPED) return NOT_MAPPED;
-    this.#invalidations.enter();
-    // After the section was announced: pairs with Invalidations.begin, which writes the sequence, then looks for sections.
-    if (this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence) return this.#frameBase;
+    // Announces the section, then looks at the sequence: pairs with Invalidations.begin, which writes the sequence, then looks for sections.
+    if (this.#invalidations.enterAndLook(this.#sequenceIndex) === this.#sequence) return this.#frameBase;
     this.#invalidations.leave();
     this.#sequenceIndex = NEVER_MAPPED;
     this.host.counters.addForUser(this.user, "revocations");
@@ -81,6 +80,10 @@ class RevocablePage extends GuestPage {
 
   protected leave(): void {
     this.#invalidations.leave();
+  }
+
+  protected override leaveWritten(nptEntryIndex: number): number {
+    return this.host.leaveWritten(nptEntryIndex);
   }
 
   protected unmap(): void {

@@ -89,7 +89,7 @@ export class HostMemory {
     this.views = views;
     this.#words = words;
     this.pool = new FramePool(views);
-    this.invalidations = new Invalidations(words);
+    this.invalidations = new Invalidations(words, views.sectionSteps);
     this.counters = new PageCounters(words, longs);
     this.#parts = {
       views, words, pool: this.pool, invalidations: this.invalidations, counters: this.counters,
@@ -243,6 +243,13 @@ export class HostMemory {
   /** For guest-page: marks a page written and returns the NPT flags. Precondition: after the end of the access that wrote it. */
   markWritten(nptEntryIndex: number): number {
     return this.#parts.npt.markWritten(nptEntryIndex);
+  }
+
+  /** For guest-page: ends a section in which a page was written, then does as `markWritten`. */
+  leaveWritten(nptEntryIndex: number): number {
+    if (nptEntryIndex >= 0) return this.#parts.npt.noteWritten(nptEntryIndex, this.invalidations.leaveAndLook(nptEntryIndex));
+    this.invalidations.leave();
+    return 0;
   }
 
   /**

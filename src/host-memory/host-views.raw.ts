@@ -1,6 +1,6 @@
 /** The shared WebAssembly memory of a host and the views of it. The only place of this room that sees raw memory. */
-import { sharedLongsOf, sharedWordsOf } from "#sync";
-import type { SharedLongs, SharedWords } from "#sync";
+import { createSectionSteps, sharedLongsOf, sharedWordsOf } from "#sync";
+import type { SectionSteps, SharedLongs, SharedWords } from "#sync";
 import { frameAddress } from "../abi/address.js";
 import type { Pfn } from "../abi/address.js";
 import { PAGE_SIZE } from "../abi/layout.js";
@@ -40,6 +40,8 @@ export class HostViews {
   readonly words: SharedWords;
   readonly longs: SharedLongs;
   readonly data: DataView;
+  /** For read sections on this memory. */
+  readonly sectionSteps: SectionSteps | undefined;
   readonly #copy: Copy;
 
   constructor(memory: SharedMemory) {
@@ -48,6 +50,7 @@ export class HostViews {
     this.words = sharedWordsOf(memory.buffer);
     this.longs = sharedLongsOf(memory.buffer);
     this.data = new DataView(memory.buffer);
+    this.sectionSteps = createSectionSteps(memory);
     this.#copy = makeCopy(memory);
   }
 

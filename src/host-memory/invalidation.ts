@@ -20,7 +20,7 @@
  * - Two pages that share a bucket disturb each other, they never break each other.
  */
 import { ReaderSlot, atomicAdd, atomicLoad, notifyWaiters, synchronizeReaders, waitWhile } from "#sync";
-import type { ReaderDomain, SharedWords } from "#sync";
+import type { ReaderDomain, SectionSteps, SharedWords } from "#sync";
 import type { HvaPage } from "../abi/address.js";
 import { HostMemoryError, assert } from "./errors.js";
 import { INVALIDATION_BUCKET_COUNT, READER_SLOT_COUNT, READER_SLOT_STRIDE_WORDS, WORD_INVALIDATION_BUCKETS, WORD_INVALIDATION_ENDS, WORD_READER_SLOTS } from "./layout.js";
@@ -32,9 +32,9 @@ export class Invalidations {
   readonly #domain: ReaderDomain;
   readonly #slot: ReaderSlot;
 
-  constructor(words: SharedWords) {
+  constructor(words: SharedWords, steps?: SectionSteps) {
     this.#words = words;
-    this.#domain = { words, firstIndex: WORD_READER_SLOTS, strideWords: READER_SLOT_STRIDE_WORDS, slotCount: READER_SLOT_COUNT };
+    this.#domain = { words, firstIndex: WORD_READER_SLOTS, strideWords: READER_SLOT_STRIDE_WORDS, slotCount: READER_SLOT_COUNT, steps };
     const slot = ReaderSlot.claim(this.#domain);
     if (slot === undefined) throw new HostMemoryError("too-many-threads", `no more than ${READER_SLOT_COUNT} users of one host memory`);
     this.#slot = slot;
@@ -55,9 +55,19 @@ export class Invalidations {
     this.#slot.enter();
   }
 
+  /** As `enter`, and then reads the sequence in a word found by `sequenceIndex`. */
+  enterAndLook(index: number): number {
+    return this.#slot.enterAndLook(index);
+  }
+
   /** Closes the section opened last. */
   leave(): void {
     this.#slot.leave();
+  }
+
+  /** As `leave`, and then reads the word at `index`. */
+  leaveAndLook(index: number): number {
+    return this.#slot.leaveAndLook(index);
   }
 
   /** Orders what this thread wrote before what it reads afterwards; `leave` does so too. */

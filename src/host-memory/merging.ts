@@ -14,6 +14,11 @@ import type { PageChanges, PageName } from "./page-changes.js";
 
 /** Pages compared in one invalidation. */
 const BATCH_PAGES = 64;
+/**
+ * Most pages that get one frame: all of them have to be cut when it moves, while who uses one of them waits. Linux has such a limit, too
+ * (max_page_sharing, mm/ksm.c).
+ */
+const SHARERS_MAX = 64;
 /** Pages hashed between two questions whether to stop: some ms. */
 const PAGES_PER_LOOK = 1024;
 const PAGE_WORDS = PAGE_SIZE / 4;
@@ -42,11 +47,18 @@ export class Merging {
     let merged = 0;
     let framesFreed = 0;
     for (const pages of groups) {
-      const [first, ...others] = pages;
-      for (let from = 0; from < others.length && !shouldStop(); from += BATCH_PAGES) {
-        const outcome = this.#changes.mutate(() => this.#mergeLocked(first!, others.slice(from, from + BATCH_PAGES)));
+      let keeper = pages[0]!;
+      for (let from = 1; from < pages.length && !shouldStop();) {
+        const room = this.#roomBeside(keeper);
+        if (room <= 0) {
+          keeper = pages[from++]!;
+          continue;
+        }
+        const others = pages.slice(from, from + Math.min(room, BATCH_PAGES));
+        const outcome = this.#changes.mutate(() => this.#mergeLocked(keeper, others));
         merged += outcome.merged;
         framesFreed += outcome.framesFreed;
+        from += others.length;
       }
     }
     this.#changes.parts.counters.add("pagesMerged", merged);
@@ -76,12 +88,20 @@ export class Merging {
     return { groups: [...groups.values()].filter((group) => group.length > 1), scanned };
   }
 
+  /** How many more pages may get a page's frame, as it looks at this moment. */
+  #roomBeside({ page }: PageName): number {
+    const { addressSpace, pool } = this.#changes.parts;
+    const entry = addressSpace.entry(page);
+    return hasFrame(entry) ? SHARERS_MAX - pool.references(pfnOfEntry(entry)) : 0;
+  }
+
   /** Gives `others` the frame of `keeper` where their bytes are the same. */
   #mergeLocked(keeper: PageName, others: readonly PageName[]): { merged: number; framesFreed: number } {
     const changes = this.#changes;
     const [kept, ...rest] = this.#candidatesLocked([keeper, ...others]);
     if (kept === undefined || kept.page !== keeper.page) return { merged: 0, framesFreed: 0 };
-    const candidates = rest.filter(({ pfn }) => pfn !== kept.pfn);
+    // Nothing is gained by taking pages from one full frame to another.
+    const candidates = rest.filter(({ pfn }) => pfn !== kept.pfn && changes.parts.pool.references(pfn) < SHARERS_MAX);
     if (candidates.length === 0) return { merged: 0, framesFreed: 0 };
     changes.invalidate([kept, ...candidates].map(rangeOfPage), () => this.#compareLocked(kept, candidates));
     const merged = candidates.filter((candidate) => candidate.isMerged);

@@ -5,13 +5,14 @@
  * its pages are as they were. Linux calls that -EAGAIN and tries up to ten times (mm/migrate.c); so does an offline here.
  */
 import { atomicLoad, waitWhile } from "#sync";
+import { gfnOf, hvaPageOf } from "../abi/address.js";
 import type { Gfn, Pfn } from "../abi/address.js";
 import { HVA_BUSY, HVA_PRESENT, HVA_SHARED, hasFrame, pfnOfEntry, stateOfEntry } from "./address-space.js";
 import { assert } from "./errors.js";
 import { blockOf } from "./frame-pool.js";
 import { FRAMES_PER_BLOCK, WORD_BUSY_DONE } from "./layout.js";
 import type { MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage } from "./operations.js";
-import { rangeOfPage } from "./page-changes.js";
+import type { InvalidationRange } from "./mmu-notifier.js";
 import type { PageChanges, PageName } from "./page-changes.js";
 
 /**
@@ -45,6 +46,9 @@ type Count = { -readonly [Key in keyof MoveOutcome]: number };
 /** One thread's moves. */
 export class Migration {
   readonly #changes: PageChanges;
+  /** Pages of shared frames as a scan of all pages has found them, while the memslots had this generation; `#areAllSharersLocked` says whether they still are. */
+  #sharers = new Map<Pfn, readonly PageName[]>();
+  #sharersGeneration = -1;
 
   constructor(changes: PageChanges) {
     this.#changes = changes;
@@ -135,7 +139,7 @@ export class Migration {
   /** One pass over the frames of a block. Returns how many were moved. */
   #emptyBlock(block: number, shouldStop: () => boolean): number {
     const { generation } = this.#changes.parts.memslots;
-    const frames = [...this.#sharersBy((pfn) => blockOf(pfn) === block)];
+    const frames = [...this.#sharersBy((entry) => hasFrame(entry) && blockOf(pfnOfEntry(entry)) === block)];
     const count: Count = { moved: 0, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 };
     for (let from = 0; from < frames.length && !shouldStop(); from += OFFLINE_BATCH_FRAMES) {
       this.#changes.mutate(() => this.#moveLocked({ generation, frames: frames.slice(from, from + OFFLINE_BATCH_FRAMES) }, count));
@@ -145,25 +149,61 @@ export class Migration {
 
   #pinnedPagesOf(block: number): PinnedPage[] {
     const users = this.#changes.parts.pins.usersByFrame();
-    return [...this.#sharersBy((pfn) => blockOf(pfn) === block)].map(([pfn, pages]) =>
+    return [...this.#sharersBy((entry) => hasFrame(entry) && blockOf(pfnOfEntry(entry)) === block)].map(([pfn, pages]) =>
       ({ pfn, gfn: pages[0]!.gfn, users: users.get(pfn) ?? [] }));
   }
 
-  /** All pages with a frame that `isWanted` picks, by frame. */
-  #sharersBy(isWanted: (pfn: Pfn) => boolean): Map<Pfn, PageName[]> {
+  /** All pages whose entry `isWanted` picks, by frame. Precondition: what it picks has a frame. */
+  #sharersBy(isWanted: (entry: number) => boolean): Map<Pfn, PageName[]> {
     const sharers = new Map<Pfn, PageName[]>();
     const add = (name: PageName, entry: number): void => {
       const pages = sharers.get(pfnOfEntry(entry));
       if (pages === undefined) sharers.set(pfnOfEntry(entry), [name]);
       else pages.push(name);
     };
-    this.#changes.forEachPage(add, (entry) => hasFrame(entry) && isWanted(pfnOfEntry(entry)));
+    this.#changes.forEachPage(add, isWanted);
     return sharers;
   }
 
+  /** All pages of each of these shared frames. A scan of all memory finds those of all shared frames, so that the next moves need none. */
+  #sharersOfLocked(shared: Iterable<Pfn>): Map<Pfn, readonly PageName[]> {
+    const found = new Map<Pfn, readonly PageName[]>();
+    let isScanned = false;
+    for (const pfn of shared) {
+      if (!isScanned && !this.#areAllSharersLocked(pfn)) {
+        this.#sharersGeneration = this.#changes.parts.memslots.generation;
+        this.#sharers = this.#sharersBy((entry) => stateOfEntry(entry) === HVA_SHARED);
+        isScanned = true;
+      }
+      const pages = this.#sharers.get(pfn);
+      if (pages !== undefined) found.set(pfn, pages);
+    }
+    return found;
+  }
+
+  /** Whether the remembered pages of a shared frame are all that have it: each has it still, and there are no more references than pages. */
+  #areAllSharersLocked(pfn: Pfn): boolean {
+    const { addressSpace, memslots, pool } = this.#changes.parts;
+    const pages = this.#sharers.get(pfn);
+    if (pages === undefined || this.#sharersGeneration !== memslots.generation || pool.references(pfn) !== pages.length) return false;
+    for (const { page } of pages) {
+      const entry = addressSpace.entry(page);
+      if (stateOfEntry(entry) !== HVA_SHARED || pfnOfEntry(entry) !== pfn) return false;
+    }
+    return true;
+  }
+
+  /** Remembers where the pages of shared frames are now. */
+  #noteMovedSharers(moved: readonly Journey[]): void {
+    for (const { source, target, state, pages } of moved) {
+      this.#sharers.delete(source);
+      if (state === HVA_SHARED) this.#sharers.set(target, pages);
+    }
+  }
+
   /** The frames of pages, each with all pages that have it. */
-  #framesOfLocked(gfns: readonly Gfn[], count: Count): Map<Pfn, PageName[]> {
-    const frames = new Map<Pfn, PageName[]>();
+  #framesOfLocked(gfns: readonly Gfn[], count: Count): Map<Pfn, readonly PageName[]> {
+    const frames = new Map<Pfn, readonly PageName[]>();
     const shared = new Set<Pfn>();
     for (const gfn of new Set(gfns)) {
       const name = this.#changes.nameOf(gfn);
@@ -173,7 +213,7 @@ export class Migration {
       else if (stateOfEntry(entry) === HVA_SHARED) shared.add(pfnOfEntry(entry));
       else frames.set(pfnOfEntry(entry), [name]);
     }
-    if (shared.size > 0) for (const [pfn, pages] of this.#sharersBy((pfn) => shared.has(pfn))) frames.set(pfn, pages);
+    for (const [pfn, pages] of this.#sharersOfLocked(shared)) frames.set(pfn, pages);
     return frames;
   }
 
@@ -181,13 +221,13 @@ export class Migration {
   #moveLocked(found: Found, count: Count): void {
     const journeys = this.#planLocked(found, count);
     if (journeys.length === 0) return;
-    const ranges = journeys.flatMap(({ pages }) => pages.map(rangeOfPage));
-    this.#changes.invalidate(ranges, () => this.#replaceFrames(journeys));
+    this.#changes.invalidate(rangesOf(journeys), () => this.#replaceFrames(journeys));
     const moved = journeys.filter((journey) => journey.isMoved);
+    this.#noteMovedSharers(moved);
     count.moved += moved.length;
     count.pinned += journeys.length - moved.length;
     this.#changes.parts.counters.add("framesMoved", moved.length);
-    this.#changes.releaseFrames(journeys.flatMap(({ isMoved, source, target, pages }) => pages.map(() => (isMoved ? source : target))));
+    this.#changes.releaseFrames(leftBy(journeys));
   }
 
   /** A target for each frame that can be moved. */
@@ -211,8 +251,9 @@ export class Migration {
   #isUnchangedLocked(source: Pfn, pages: readonly PageName[], areNamesCurrent: boolean): boolean {
     const { addressSpace } = this.#changes.parts;
     const entry = addressSpace.entry(pages[0]!.page);
-    return hasFrame(entry) && pfnOfEntry(entry) === source
-      && pages.every((name) => (areNamesCurrent || this.#changes.isCurrent(name)) && addressSpace.entry(name.page) === entry);
+    if (!hasFrame(entry) || pfnOfEntry(entry) !== source) return false;
+    for (let n = 1; n < pages.length; n++) if (addressSpace.entry(pages[n]!.page) !== entry) return false;
+    return areNamesCurrent || pages.every((name) => this.#changes.isCurrent(name));
   }
 
   /**
@@ -241,6 +282,36 @@ export class Migration {
     });
     changes.wakeBusyWaiters();
   }
+}
+
+/** The pages of all journeys, neighbours in one range. */
+function rangesOf(journeys: readonly Journey[]): InvalidationRange[] {
+  const ranges: InvalidationRange[] = [];
+  let firstGfn = 0;
+  let firstHvaPage = 0;
+  let pageCount = 0;
+  const end = (): void => void (pageCount > 0 && ranges.push({ firstGfn: gfnOf(firstGfn), firstHvaPage: hvaPageOf(firstHvaPage), pageCount }));
+  for (const { pages } of journeys) {
+    for (const { gfn, page } of pages) {
+      if (gfn === firstGfn + pageCount && page === firstHvaPage + pageCount) {
+        pageCount++;
+        continue;
+      }
+      end();
+      [firstGfn, firstHvaPage, pageCount] = [gfn, page, 1];
+    }
+  }
+  end();
+  return ranges;
+}
+
+/** The frames that nobody has any more behind the journeys, once for each page. */
+function leftBy(journeys: readonly Journey[]): Pfn[] {
+  const frames: Pfn[] = [];
+  for (const { isMoved, source, target, pages } of journeys) {
+    for (let page = 0; page < pages.length; page++) frames.push(isMoved ? source : target);
+  }
+  return frames;
 }
 
 function pinnedDetail(block: number, pages: readonly PinnedPage[]): string {

@@ -51,8 +51,11 @@ export class NestedPageTable {
    * before it reads the bytes it decodes: one of the two sees the other.
    */
   markWritten(index: number): number {
-    if (index === NO_NPT_ENTRY) return 0;
-    const entry = atomicLoad(this.#words, index);
+    return index === NO_NPT_ENTRY ? 0 : this.noteWritten(index, atomicLoad(this.#words, index));
+  }
+
+  /** As `markWritten`, where that store was followed by a look at the entry, which has found `entry`. */
+  noteWritten(index: number, entry: number): number {
     // Almost always set already, and a load is cheaper than a locked or.
     return (entry & WRITTEN) === WRITTEN ? entry : atomicOr(this.#words, index, WRITTEN);
   }

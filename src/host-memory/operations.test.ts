@@ -127,6 +127,57 @@ test("a shared frame moves for all of its pages", () => {
   assert.equal(host.statistics().framesInUse, 1);
 });
 
+test("equal pages share frames of 64 pages, and merging again leaves full frames as they are", () => {
+  const host = hostWith(200);
+  for (const gfn of gfns(150)) fillPage(host, gfn, 7);
+  assert.deepEqual(host.mergeEqualPages(), { scanned: 150, merged: 150, framesFreed: 147 });
+  assert.deepEqual(host.mergeEqualPages(), { scanned: 150, merged: 0, framesFreed: 0 });
+  for (let gfn = 150; gfn < 200; gfn++) fillPage(host, gfnOf(gfn), 7);
+  host.mergeEqualPages();
+  const counts = new Map<number, number>();
+  for (const gfn of gfns(200)) {
+    host.faultIn(gfn, false);
+    counts.set(host.nptEntry(gfn) >>> 12, (counts.get(host.nptEntry(gfn) >>> 12) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts.values()].sort((a, b) => a - b), [8, 64, 64, 64]);
+});
+
+test("a shared frame moves for all of its pages when others have changed who they are since its last move", () => {
+  const host = hostWith(32);
+  const other = HostMemory.attach(host.memory);
+  const move = (gfn: Gfn): void => assert.deepEqual(host.moveFrames([gfn]), { moved: 1, absent: 0, pinned: 0, noSlot: 0, outOfMemory: 0 });
+  /** The processor's way leads to the same new frame for each of `pages`. */
+  const assertTogether = (pages: readonly Gfn[], before: number): void => {
+    const frames = new Set(pages.map((gfn) => (assert.ok(isPageIntact(host, gfn, 7)), host.nptEntry(gfn) >>> 12)));
+    assert.ok(frames.size === 1 && !frames.has(before), `frame ${before} before, ${[...frames]} now`);
+  };
+  const frameOf = (gfn: Gfn): number => (host.faultIn(gfn, false), host.nptEntry(gfn) >>> 12);
+  for (const gfn of gfns(12)) fillPage(host, gfn, 7);
+  host.mergeEqualPages();
+  move(gfnOf(0));
+  for (const gfn of [12, 13]) fillPage(other, gfnOf(gfn), 7);
+  assert.equal(other.mergeEqualPages().merged, 2);
+  let before = frameOf(gfnOf(0));
+  move(gfnOf(0));
+  assertTogether(gfns(14), before);
+  // As many as before, but others.
+  fillPage(other, gfnOf(3), 9);
+  fillPage(other, gfnOf(14), 7);
+  assert.equal(other.mergeEqualPages().merged, 1);
+  before = frameOf(gfnOf(0));
+  move(gfnOf(0));
+  assertTogether(gfns(15).filter((gfn) => gfn !== 3), before);
+  assert.ok(isPageIntact(host, gfnOf(3), 9));
+  host.moveMemslot(0, gfnOf(0x100));
+  const away = gfns(15).filter((gfn) => gfn !== 3).map((gfn) => gfnOf(0x100 + gfn));
+  before = frameOf(away[0]!);
+  for (const gfn of away) frameOf(gfn);
+  move(away[0]!);
+  assertTogether(away, before);
+  assert.equal(host.statistics().framesInUse, 2);
+  other.detach();
+});
+
 test("every block goes offline in turn with no frame left in use, and the pages keep their contents", () => {
   const host = hostWith(6000, 6000 * PAGE_SIZE);
   for (const gfn of gfns(6000)) fillPage(host, gfn, gfn % 50 === 0 ? 50 : gfn);

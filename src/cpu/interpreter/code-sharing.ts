@@ -22,6 +22,7 @@ import * as L from "./generated/layout";
 import { cpu } from "./state";
 import { invalidateCodePage, resetCodeCache } from "./code-cache";
 import { nptEntryAddress } from "./page-walk";
+import { beginStanding, endStanding } from "./split-lock";
 import { flushTlb, withholdWriteTags } from "./tlb";
 
 const LOG_STORES: u32 = 4;
@@ -113,6 +114,7 @@ function dropCode(gfn: u32): void {
 
 /** Waits until no other vCPU can be in guest mode without having read the log up to `target`. */
 function waitForReaders(target: u32): void {
+  beginStanding();
   for (let vcpu: u32 = 0; vcpu < vcpuCount; vcpu++) {
     const state = stateOf(vcpu);
     if (state == cpu) continue;
@@ -122,6 +124,7 @@ function waitForReaders(target: u32): void {
       readEntries(atomic.load<u32>(L.CODE_LOG_BASE));
     }
   }
+  endStanding();
 }
 
 /** Marks guest page `gfn` as one with code, before its bytes are read. */

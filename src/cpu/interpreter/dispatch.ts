@@ -16,9 +16,10 @@ import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
-import { takePortAnswer } from "./port-strings";
+import { storeAwaited, takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
+import { endStanding } from "./split-lock";
 
 const NO_VECTOR: u32 = 0xffff_ffff;
 const NO_GFN: u32 = 0xffff_ffff;
@@ -152,13 +153,14 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     if (dispatchRemaining < 0) return exitWith(L.EXIT_BUDGET);
   }
   if (load<i32>(cpu + L.VCPU_request) != 0) {
-    if ((atomic.and<u32>(cpu + L.VCPU_request, ~L.REQUEST_CODE_LOG) & L.REQUEST_CODE_LOG) != 0) { readCodeLog(); link = 0; }
-    if (load<i32>(cpu + L.VCPU_request) != 0) return exitWith(L.EXIT_REQUEST);
+    if ((atomic.and<u32>(cpu + L.VCPU_request, ~L.REQUEST_CODE_LOG) & L.REQUEST_CODE_LOG) != 0) { readCodeLog(); endStanding(); link = 0; }
+    // What comes for the core meanwhile is seen behind the next trace, so that this vCPU goes on however often others ask.
+    if ((load<i32>(cpu + L.VCPU_request) & ~L.REQUEST_CODE_LOG) != 0) return exitWith(L.EXIT_REQUEST);
   }
   if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
   if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
     // The instruction behind STI or MOV SS comes before the interrupt, and alone: the one behind it may be CLI.
-    const held = interruptsHeld();
+    const held = interruptsHeld() || storeAwaited();
     endInterruptShadow();
     if (held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0) {
       stepped = debugActive();

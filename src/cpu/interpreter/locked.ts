@@ -1,41 +1,42 @@
 /**
  * Instructions with a LOCK prefix or an implied one, and those of the same family without (XCHG, XADD, CMPXCHG, BTx).
  *
- * An aligned operand inside one page is changed by the host's own atomic compare-exchange, so other vCPUs and the host's back ends
- * see it whole. What the host cannot do at once (misaligned, over a page end, in a page with decoded code) is done under one lock of
- * the whole VM: atomic against other such accesses. Not, as a split lock is on a processor that allows it, against an aligned one to
- * some of the same bytes: a program that mixes both on one datum loses updates here when it has several vCPUs.
- * Intel SDM vol 3 §9.1 (locked atomic operations).
+ * An aligned operand is changed by the host's own atomic compare-exchange, so other vCPUs and the host's back ends see it whole. For
+ * one that is misaligned or over a page end all other vCPUs are stopped (split-lock.ts), so they see it whole as well. CMPXCHG16B is two
+ * compare-exchanges of the host, see there. Intel SDM vol 3 §9.1 (locked atomic operations).
  */
 import * as L from "./generated/layout";
 import { OP_BITS, OP_BITS_SIZE_MASK } from "./op";
 import { carryFlag, FLAG_ZF, arithmeticFlags, setArithmeticFlags, setCarryFlag } from "./flags";
 import { bail, cpu, effectiveAddress, gpr, gprAddress, immediate, raiseError, regAddress, rmAddress, setGpr, VECTOR_GP } from "./state";
 import { isMemory, setRegister } from "./integer";
-import { modifyCommit, modifyPointer, readPointer } from "./memory";
+import { atomicCommit, atomicPointer, modifyCommit, modifyPointer, readPointer } from "./memory";
+import { freeSplitLock, stopOthers, takeSplitLock } from "./split-lock";
 
 const ADD: u32 = 0, OR: u32 = 1, ADC: u32 = 2, SBB: u32 = 3, AND: u32 = 4, SUB: u32 = 5, XOR: u32 = 6, NOT: u32 = 8, NEG: u32 = 9, INC: u32 = 10, DEC: u32 = 11;
 
 let splitLockHeld: bool = false;
 
-/** As modifyPointer, holding the split lock where the host has no atomic for the operand. */
+/** As modifyPointer; with all other vCPUs stopped where the host has no atomic for the operand. */
 function begin(va: u64, size: u32): u32 {
-  const pointer = modifyPointer(va, size);
-  if (pointer == 0 || ((pointer & (size - 1)) == 0 && pointer != cpu + L.VCPU_AREA_modifyBounce)) return pointer;
-  while (atomic.cmpxchg<u32>(L.SPLIT_LOCK_ADDRESS, 0, 1) != 0) {}
+  if ((va & u64(size - 1)) == 0) return atomicPointer(va, size);
+  // What it finds may be gone again when the others stand; but a fault, and a page that the host has to give first, is found without them.
+  if (modifyPointer(va, size) == 0) return 0;
+  takeSplitLock();
+  stopOthers();
   splitLockHeld = true;
-  const again = modifyPointer(va, size);
-  if (again == 0) release();
-  return again;
+  const pointer = modifyPointer(va, size);
+  if (pointer == 0) release();
+  return pointer;
 }
 
 function release(): void {
-  if (!splitLockHeld) return;
   splitLockHeld = false;
-  atomic.store<u32>(L.SPLIT_LOCK_ADDRESS, 0);
+  freeSplitLock();
 }
 
 function end(pointer: u32): i32 {
+  if (!splitLockHeld) return atomicCommit(pointer);
   const result = modifyCommit(pointer);
   release();
   return result;
@@ -225,24 +226,37 @@ export function cmpxchg8b(op: u32): i32 {
   return 0;
 }
 
-/** CMPXCHG16B: the host has no 128-bit exchange, so it is done under the split lock, halves stored in order. */
+/**
+ * CMPXCHG16B: the host has no 128-bit exchange, and stopping all others for it would cost too much where a kernel's allocator lives by it. So it is
+ * whole towards others of its kind and split accesses, by the lock. To who changes one half only nothing is lost, for each half is
+ * exchanged by an atomic of its own; but for a moment he may see the lower half new and the upper one old.
+ */
 export function cmpxchg16b(op: u32): i32 {
   const va = effectiveAddress(op);
   if ((va & 15) != 0) return raiseError(VECTOR_GP, 0);
-  while (atomic.cmpxchg<u32>(L.SPLIT_LOCK_ADDRESS, 0, 1) != 0) {}
-  splitLockHeld = true;
-  const p = modifyPointer(va, 16);
-  if (p == 0) { release(); return bail; }
-  const low = load<u64>(p), high = load<u64>(p + 8);
-  const equal = low == gpr(0) && high == gpr(2);
-  if (equal) {
-    store<u64>(p, gpr(3));
-    store<u64>(p + 8, gpr(1));
-  }
-  const result = end(p);
+  takeSplitLock();
+  const p = atomicPointer(va, 16);
+  if (p == 0) { freeSplitLock(); return bail; }
+  let low: u64, high: u64;
+  let equal: bool;
+  do {
+    low = atomic.load<u64>(p);
+    high = atomic.load<u64>(p + 8);
+    equal = low == gpr(0) && high == gpr(2);
+  } while (equal && !exchangePair(p, low, high));
+  const result = atomicCommit(p);
+  freeSplitLock();
   if (result != 0) return result;
   finishPair(equal, low, high);
   return 0;
+}
+
+/** Stores RCX:RBX where `high`:`low` is; false = one half has changed meanwhile, and nothing was stored. */
+function exchangePair(p: u32, low: u64, high: u64): bool {
+  if (atomic.cmpxchg<u64>(p, low, gpr(3)) != low) return false;
+  if (atomic.cmpxchg<u64>(p + 8, high, gpr(1)) == high) return true;
+  atomic.cmpxchg<u64>(p, gpr(3), low);
+  return false;
 }
 
 function finishPair(equal: bool, low: u64, high: u64): void {

@@ -189,6 +189,55 @@ export function writeBytes(va: u64, source: u32, size: u32): i32 { return writeA
 /** As writeBytes, with the rights of CPL 0. */
 export function writeBytesSystem(va: u64, source: u32, size: u32): i32 { return writeAs(va, source, size, VIEW_KERNEL); }
 
+/** Writes those of the bytes at host address `source` to `va` that `mask`, not 0, selects (bit n: byte n); all or nothing. Returns 0 or the bail code. */
+export function writeMasked(va: u64, source: u32, mask: u32): i32 {
+  const skipped: u32 = ctz<u32>(mask);
+  mask >>= skipped;
+  va += u64(skipped);
+  source += skipped;
+  const size: u32 = 32 - clz<u32>(mask);
+  if (size == 1) return write8(va, load<u8>(source));
+  const view = currentView();
+  const entry = tlbEntry(tlbBase(view), va);
+  if (((va + u64(size - 1)) & 0xffff_ffff_ffff_f000) != load<u64>(entry + L.TLB_TAG_WRITE)) return writeMaskedSlow(va, source, mask, size, view);
+  storeMasked(u32(va) + load<u32>(entry + L.TLB_ADDEND), source, mask, size);
+  return 0;
+}
+
+/** As writeSlow, where all is looked up before anything is stored, and nothing is looked up again. */
+function writeMaskedSlow(va: u64, source: u32, mask: u32, size: u32, view: u32): i32 {
+  if (lookAtEachAccess) {
+    for (let i: u32 = 0; i < size; i++) if (((mask >> i) & 1) != 0) dataBreakpoint(va + u64(i), 1, true);
+  }
+  const first: u32 = 4096 - (u32(va) & 0xfff);
+  if (size <= first) {
+    const pointer = resolve(va, size, ACCESS_WRITE, view);
+    if (pointer <= APIC_WRITE) {
+      if (pointer != 0) unanswerable();
+      return bail;
+    }
+    storeMaskedResolved(pointer, resolvedGpa, resolvedCode, source, mask, size);
+    return 0;
+  }
+  const high = resolvePair(va, first, size, view);
+  if (high == 0) return bail;
+  const highGpa = resolvedGpa;
+  const highCode = resolvedCode;
+  storeMaskedResolved(pairLow, pairLowGpa, pairLowCode, source, mask, first);
+  storeMaskedResolved(high, highGpa, highCode, source + first, mask >> first, size - first);
+  return 0;
+}
+
+function storeMasked(pointer: u32, source: u32, mask: u32, size: u32): void {
+  for (let i: u32 = 0; i < size; i++) if (((mask >> i) & 1) != 0) store<u8>(pointer + i, load<u8>(source + i));
+}
+
+/** As storeResolved. Code between the bytes counts as written. */
+function storeMaskedResolved(pointer: u32, gpa: u64, isCode: bool, source: u32, mask: u32, size: u32): void {
+  storeMasked(pointer, source, mask, size);
+  if (isCode && codeWritten(u32(gpa >> 12), u32(gpa) & 0xfff, size)) setCodeChanged(1);
+}
+
 // @ts-ignore: decorator
 @inline function writeAs(va: u64, source: u32, size: u32, view: u32): i32 {
   const entry = tlbEntry(tlbBase(view), va);
@@ -261,6 +310,9 @@ export function afterStore(): i32 {
 
 let modifyAddress: u64 = 0;
 let modifySize: u32 = 0;
+/** Where modifySlow's operand is, when it is bounced only because its page holds decoded code; else 0. */
+let codeFrame: u32 = 0;
+let codeGpa: u64 = 0;
 
 /**
  * Host address to read and then write `size` (1..16) bytes through; 0 = return `bail`. Store through it, then call
@@ -280,10 +332,16 @@ function modifySlow(va: u64, size: u32): u32 {
   const bounce = cpu + L.VCPU_AREA_modifyBounce;
   modifyAddress = va;
   modifySize = size;
+  codeFrame = 0;
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
     if (pointer > APIC_WRITE && !resolvedCode) return pointer;
-    if (pointer > APIC_WRITE) { memory.copy(bounce, pointer, size); return bounce; }
+    if (pointer > APIC_WRITE) {
+      codeFrame = pointer;
+      codeGpa = resolvedGpa;
+      memory.copy(bounce, pointer, size);
+      return bounce;
+    }
     // A device register: the read is answered first and kept until the write is.
     const state = load<u32>(cpu + L.VCPU_mmioState);
     if ((state & 1) != 0 && load<u64>(cpu + L.VCPU_mmioAddress) == resolvedGpa) {
@@ -307,6 +365,26 @@ function modifySlow(va: u64, size: u32): u32 {
 export function modifyCommit(pointer: u32): i32 {
   if (pointer != cpu + L.VCPU_AREA_modifyBounce) return 0;
   return writeSlow(modifyAddress, pointer, modifySize, currentView());
+}
+
+/**
+ * As modifyPointer, for `size` bytes at an address that is a multiple of it, to be changed by the host's atomics: in a page with code as well
+ * the address is that of the memory. Then call `atomicCommit(pointer)`.
+ */
+export function atomicPointer(va: u64, size: u32): u32 {
+  const entry = tlbEntry(tlbBase(currentView()), va);
+  codeFrame = 0;
+  if (((va + u64(size - 1)) & 0xffff_ffff_ffff_f000) == load<u64>(entry + L.TLB_TAG_WRITE)) return u32(va) + load<u32>(entry + L.TLB_ADDEND);
+  const pointer = modifySlow(va, size);
+  return pointer != 0 && codeFrame != 0 ? codeFrame : pointer;
+}
+
+/** Ends what atomicPointer began. Returns 0 or the bail code. */
+export function atomicCommit(pointer: u32): i32 {
+  if (pointer != codeFrame) return modifyCommit(pointer);
+  codeFrame = 0;
+  if (codeWritten(u32(codeGpa >> 12), u32(codeGpa) & 0xfff, modifySize)) setCodeChanged(1);
+  return 0;
 }
 
 /** As modifyPointer, for the hot handlers' slow path (the write tag has been tried). */

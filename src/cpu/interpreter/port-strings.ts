@@ -47,6 +47,11 @@ export function takePortAnswer(): void {
   store<u64>(cpu + ANSWER_VALUE, load<u64>(cpu + L.VCPU_exitData));
 }
 
+/** Whether the INS at VCPU.rip has its answer and is to store it yet: the device was read, so no interrupt may come before that. */
+export function storeAwaited(): bool {
+  return load<u32>(cpu + ANSWER_STATE) == STATE_ANSWERED && load<u64>(cpu + ANSWER_RIP) == load<u64>(cpu + L.VCPU_rip);
+}
+
 /** EXIT_IO for `count` accesses of `size` bytes; `length` is 0 while the instruction is not complete. */
 function leaveForPort(op: u32, size: u32, count: u32, length: u32, write: bool): i32 {
   const result = exitFor(L.EXIT_IO, op);

@@ -1,6 +1,6 @@
 /** SSE data movement: loads, stores, half moves, moves to and from general and MMX registers, masks. */
 import * as L from "./generated/layout";
-import { probeWrite, write32, write64, write8, writeBytes } from "./memory";
+import { write32, write64, writeBytes, writeMasked } from "./memory";
 import { enterMmx, mmxRefused, writeMmxSlot } from "./mmx-access";
 import { OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_SEGMENT } from "./op";
 import { isMemory, readXmm, source128, sourceUnaligned, sseRefused, storeRefused, writeXmm } from "./sse-access";
@@ -253,23 +253,7 @@ function maskedStoreAddress(op: u32): u64 {
 }
 
 /** Stores the bytes at `source` that `mask` selects to DS:rDI, all or none of them. */
-export function storeMasked(op: u32, source: u32, mask: u32): i32 {
-  if (mask == 0) return 0;
-  const address = maskedStoreAddress(op);
-  const first: u32 = ctz<u32>(mask);
-  const last: u32 = 31 - clz<u32>(mask);
-  // Within one page the first byte's store answers for all.
-  if ((u32(address) & 0xfff) + last >= L.PAGE_SIZE) {
-    const refused = probeWrite(address + u64(first), last - first + 1);
-    if (refused != 0) return refused;
-  }
-  for (let i: u32 = first; i <= last; i++) {
-    if (((mask >> i) & 1) == 0) continue;
-    const result = write8(address + u64(i), load<u8>(source + i));
-    if (result != 0) return result;
-  }
-  return 0;
-}
+export function storeMasked(op: u32, source: u32, mask: u32): i32 { return mask == 0 ? 0 : writeMasked(maskedStoreAddress(op), source, mask); }
 
 /** MASKMOVDQU xmm, xmm. */
 export function sseMaskmovdqu(op: u32): i32 {

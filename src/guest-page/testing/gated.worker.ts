@@ -1,16 +1,20 @@
-/** Thread of page-checks.ts: moves a page, or adds in it through a GuestPage or as a processor, and stops before named accesses. */
+/** Thread of page-checks.ts: moves a page, adds in it through a GuestPage or as a processor, or passes the gate, and stops before named accesses. */
 import { parentPort, workerData } from "node:worker_threads";
+import { atomicStore } from "#sync";
 import { gfnOf, gpaOfGfn } from "../../abi/address.js";
+import { VcpuState } from "../../cpu/vcpu-state.raw.js";
+import { standAtGate } from "../../exit/requests/gate.js";
 import { HostMemory } from "../../host-memory/index.js";
 import type { SharedMemory } from "../../host-memory/index.js";
 import { gatedInterposer, rest, stand } from "../../sync/jitter/gates.raw.js";
 import type { Gate } from "../../sync/jitter/gates.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
 import { GuestMemory } from "../index.js";
+import { WORD_SECTION } from "./page-checks.js";
 import { PretendVcpu, wirePretendVcpu } from "./pretend-vcpu.js";
 
 const { memory, role, gfn, line, gates } = workerData as {
-  memory: SharedMemory; role: "mover" | "user" | "processor"; gfn: number; line: Int32Array; gates: readonly Gate[];
+  memory: SharedMemory; role: "mover" | "user" | "processor" | "vcpu at the gate"; gfn: number; line: Int32Array; gates: readonly Gate[];
 };
 const host = HostMemory.attach(memory);
 const guest = new GuestMemory(host);
@@ -24,6 +28,12 @@ function use(): void {
   });
 }
 
+/** Says in WORD_SECTION that it is through. */
+function passGate(): void {
+  standAtGate(new VcpuState(memory, 0), () => undefined);
+  atomicStore(host.words, WORD_SECTION, 1);
+}
+
 wirePretendVcpu(host);
 const vcpu = new PretendVcpu(host);
 // A translation from before the first gate.
@@ -33,6 +43,7 @@ stand(line);
 setInterposer(gatedInterposer(line, gates));
 if (role === "mover") host.moveFrames([gfnOf(gfn)]);
 else if (role === "user") use();
+else if (role === "vcpu at the gate") passGate();
 else vcpu.increment(gfnOf(gfn), 1);
 setInterposer(undefined);
 rest(line, true);

@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** What is copied; everything else of dist/ is not needed by the catchers. */
-const COPIED = ["abi", "sync", "host-memory", "guest-page", "hypercall", "exit/requests", "cpu/vcpu-state.raw.js"];
+const COPIED = ["abi", "sync", "host-memory", "guest-page", "hypercall", "kvm", "exit/requests", "cpu/vcpu-state.raw.js"];
 /** Files whose `Atomics` becomes that of sync/jitter. */
-const PAUSED_FILES = ["sync/real/atomics.js", "sync/real/lock.js", "sync/real/reader-slots.js", "guest-page/page-view.raw.js", "cpu/vcpu-state.raw.js"];
+const PAUSED_FILES = ["sync/real/atomics.js", "sync/real/lock.js", "sync/real/reader-slots.js", "sync/real/section-steps.js", "guest-page/page-view.raw.js", "cpu/vcpu-state.raw.js"];
 const PAUSED_ATOMICS = "sync/jitter/paused-atomics.raw.js";
 
 /** One replacement in a compiled file. */

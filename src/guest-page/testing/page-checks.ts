@@ -2,11 +2,13 @@
 import { Worker } from "node:worker_threads";
 import { atomicLoad, atomicStore } from "#sync";
 import { gfnOf, gpaOf, gpaOfGfn } from "../../abi/address.js";
-import { VCPU, VM_BLOCK_BASE } from "../../abi/layout.js";
+import { REQUEST_PAUSE, VCPU, VM_BLOCK_BASE } from "../../abi/layout.js";
 import { VcpuState } from "../../cpu/vcpu-state.raw.js";
+import { isAtGate } from "../../exit/requests/gate.js";
+import { clearRequest, makeAllVcpusRequest } from "../../exit/requests/vcpu-requests.js";
 import { HostMemory } from "../../host-memory/index.js";
 import { WORD_MEMSLOT_GENERATION, WORD_MMU_LOCK } from "../../host-memory/layout.js";
-import { awaitGate, awaitRest, createGateLine, openGate } from "../../sync/jitter/gates.raw.js";
+import { awaitGate, awaitGateAwake, awaitRest, createGateLine, openGate } from "../../sync/jitter/gates.raw.js";
 import type { Gate } from "../../sync/jitter/gates.raw.js";
 import { setInterposer } from "../../sync/jitter/paused-atomics.raw.js";
 import { GuestMemory } from "../index.js";
@@ -211,6 +213,31 @@ function storeAcrossTheFlush(): Promise<void> {
   });
 }
 
+/** A vCPU that was let go is about to say that it stands no more, when the gate closes again and its controller finds that it stands. */
+async function gateClosesAgain(): Promise<void> {
+  const { host } = machine();
+  const vcpu = new VcpuState(host.memory, 0);
+  const line = createGateLine();
+  // The first store is that it stands; the second, and only that, that it does not.
+  const gates = [{ index: vcpu.wordIndex(VCPU.atGate), count: 2 }];
+  makeAllVcpusRequest([vcpu], REQUEST_PAUSE);
+  const worker = new Worker(new URL("./gated.worker.js", import.meta.url), { workerData: { memory: host.memory, role: "vcpu at the gate", gfn: 2, line, gates } });
+  const end = new Promise((resolve, reject) => void worker.once("message", resolve).once("error", reject));
+  openGate(line, 1);
+  expect(awaitRest(line) && isAtGate(vcpu), "the vCPU stands at the gate");
+  clearRequest([vcpu], REQUEST_PAUSE);
+  expect(awaitGateAwake(line, 2), "the vCPU was let go");
+  makeAllVcpusRequest([vcpu], REQUEST_PAUSE);
+  expect(isAtGate(vcpu), "the controller finds the vCPU at the gate");
+  openGate(line, 2);
+  expect(awaitRest(line), "the vCPU rests, or is through");
+  const isThrough = atomicLoad(host.words, WORD_SECTION) !== 0;
+  clearRequest([vcpu], REQUEST_PAUSE);
+  await end;
+  await worker.terminate();
+  expect(!isThrough, "a vCPU that was found at the closed gate stays there");
+}
+
 /** A user stops in the middle of looking its page up; the memslot goes elsewhere and another is in its place before it goes on. */
 async function playPlaces(gateOf: (sequence: number) => Gate): Promise<void> {
   const { host, guest } = machine();
@@ -261,5 +288,6 @@ export const CHECKS = {
   "a page is not that of a memslot which left before its sequence was seen": () => playPlaces((index) => ({ index, count: 1 })),
   "a page is not that of a memslot which left before its generation was seen": () => playPlaces(() => ({ index: WORD_MEMSLOT_GENERATION, count: 3 })),
   "a move waits for a store of the processor": storeAcrossTheFlush,
+  "a gate that closes again holds who was let go a moment ago": gateClosesAgain,
   "a slot of the swap file is nobody else's while it is read": slotStaysWhileRead,
 } as const;

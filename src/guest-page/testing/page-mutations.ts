@@ -36,12 +36,12 @@ const SAMPLE = "const sequence = this.#invalidations.sequence(index);";
 const GENERATION = "const generation = this.host.memslotGeneration;";
 const LOOK_UP = "const pfn = this.host.presentPfn(page);";
 const FIND_PAGE = "const page = this.host.findHvaPage(this.gfn);";
-const ENTER_TEST = "if (this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence)\n            return this.#frameBase;";
+const ENTER_TEST = "if (this.#invalidations.enterAndLook(this.#sequenceIndex) === this.#sequence)\n            return this.#frameBase;";
 const CUT_ALL = "journey.nptBefore = journey.pages.map((name) => changes.cutLocked(name, journey.source));\n        });\n        changes.flushVcpuTlbs();";
 
 /** The lookups of a page and their invalidation. */
 const REFRESH: readonly Mutation[] = [
-  caught("M1", "drop the sequence check", userMove, edit(ACCESS, ENTER_TEST, "if (this.#sequence !== undefined)\n            return this.#frameBase;")),
+  caught("M1", "drop the sequence check", userMove, edit(ACCESS, ENTER_TEST, "if (this.#invalidations.enterAndLook(this.#sequenceIndex) !== undefined)\n            return this.#frameBase;")),
   harmless("M1a", "drop the sequence check of the lookup alone", "a use compares again with the sequence from before the lookup", userMove,
     edit(INVALIDATION, "return atomicLoad(this.#words, index) === sequence;", "return true;")),
   caught("M2", "drop the active-count check", userMove, edit(INVALIDATION, "if (atomicLoad(this.#words, index + 1) !== 0) {", "if (ends === undefined) {")),
@@ -73,7 +73,8 @@ const REFRESH: readonly Mutation[] = [
   caught("M15", "refresh a page that was deactivated", check("a deactivated page refuses a refresh"),
     edit("guest-page/guest-page.js", "assert(this.#active, ", "assert(true, ")),
   caught("M16", "check, leave the section, then use", userMove, edit(ACCESS, ENTER_TEST,
-    "if (this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence) { this.#invalidations.leave(); return this.#frameBase; }"),
+    "if (this.#invalidations.enterAndLook(this.#sequenceIndex) === this.#sequence) { this.#invalidations.leave(); return this.#frameBase; }"),
+    edit(ACCESS, "return this.host.leaveWritten(nptEntryIndex);", "return this.host.markWritten(nptEntryIndex);"),
     edit(ACCESS, "    leave() {\n        this.#invalidations.leave();\n    }", "    leave() { }")),
   caught("M17", "use the address behind the section", check("a view kept beyond its callback is dead"),
     edit("guest-page/guest-page.js", "if (--this.#depth === 0)\n                this.#view.close();", "--this.#depth;")),
@@ -122,11 +123,9 @@ const WAITS: readonly Mutation[] = [
 
 /** Our own. */
 const OWN: readonly Mutation[] = [
-  caught("P1", "sections are not announced", userMove, edit(INVALIDATION, "        this.#slot.enter();", "        this.#slot.isInside;"),
-    edit(INVALIDATION, "        this.#slot.leave();", "        this.#slot.order();")),
-  caught("P2", "announce the section behind the sequence check", userMove, edit(ACCESS, `        this.#invalidations.enter();
-        // After the section was announced: pairs with Invalidations.begin, which writes the sequence, then looks for sections.
-        ${ENTER_TEST}`, `        const isCurrent = this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence;
+  caught("P1", "sections are not announced", userMove, edit(INVALIDATION, "return this.#slot.enterAndLook(index);", "return atomicLoad(this.#words, index);"),
+    edit(INVALIDATION, "        this.#slot.leave();", "        this.#slot.order();"), edit(INVALIDATION, "return this.#slot.leaveAndLook(index);", "return atomicLoad(this.#words, index);")),
+  caught("P2", "announce the section behind the sequence check", userMove, edit(ACCESS, `        ${ENTER_TEST}`, `        const isCurrent = this.#invalidations.sequence(this.#sequenceIndex) === this.#sequence;
         this.#invalidations.enter();
         if (isCurrent)
             return this.#frameBase;`)),
@@ -146,6 +145,8 @@ const OWN: readonly Mutation[] = [
     edit(FAULTS, "        swapMap.release(slot);\n        changes.wakeBusyWaiters();", "        changes.wakeBusyWaiters();")),
   caught("P10", "remove a memslot's frames before the memslot", user, edit(DROPS, "            publish?.();\n            forEachChunk(range.pageCount, (from, to) => this.#cutChunk(cut, from, to));",
     "            forEachChunk(range.pageCount, (from, to) => this.#cutChunk(cut, from, to));\n            publish?.();")),
+  caught("P11", "the vCPU does not look again behind saying that it stands at the gate no more", check("a gate that closes again holds who was let go a moment ago"),
+    edit("exit/requests/gate.js", "    while (isGateClosed(vcpu.requests)) {", "    if (isGateClosed(vcpu.requests)) {")),
 ];
 
 /** All of host-memory and guest-page. */

@@ -10,22 +10,40 @@ import { enterGuestMode, leaveGuestMode } from "../../exit/requests/guest-mode.j
 import { flushVcpuTlbs } from "../../exit/requests/vcpu-requests.js";
 import type { HostMemory } from "../../host-memory/index.js";
 
-/** Lets a thread's host reach the pretended vCPU, which is number 0. */
-export function wirePretendVcpu(host: HostMemory): void {
-  const vcpus = [new VcpuState(host.memory, 0)];
+/** Lets a thread's host reach the pretended vCPUs, numbers 0 to `count` - 1. */
+export function wirePretendVcpu(host: HostMemory, count = 1): void {
+  const vcpus = Array.from({ length: count }, (_, index) => new VcpuState(host.memory, index));
   host.setVcpuFlush({ tlbs: (mustNotSleep) => flushVcpuTlbs(vcpus, { mustNotSleep }), code: () => undefined });
 }
 
-/** The processor; one a host. */
+/** The processor; one a host for each number. */
 export class PretendVcpu {
   readonly #host: HostMemory;
   readonly #state: VcpuState;
   /** gfn to word index of the frame and whether it may be written. */
   readonly #tlb = new Map<Gfn, { readonly frameWord: number; readonly isWritable: boolean }>();
 
-  constructor(host: HostMemory) {
+  constructor(host: HostMemory, index = 0) {
     this.#host = host;
-    this.#state = new VcpuState(host.memory, 0);
+    this.#state = new VcpuState(host.memory, index);
+  }
+
+  /**
+   * Runs `instruction` in guest mode with the number of the first word of guest frame `gfn`, given for writing; it may use atomics. Undefined =
+   * there is no memory now. May sleep outside guest mode.
+   */
+  run<T>(gfn: Gfn, instruction: (frameWord: number) => T): T | undefined {
+    const results: T[] = [];
+    for (;;) {
+      const isDone = this.#inGuestMode(() => {
+        const translation = this.#writable(gfn);
+        if (translation !== undefined) results.push(instruction(translation.frameWord));
+        return translation !== undefined;
+      });
+      if (isDone) return results[0];
+      const fault = this.#host.faultIn(gfn, true);
+      if (fault === "no-slot" || fault === "out-of-memory") return undefined;
+    }
   }
 
   /**
@@ -69,17 +87,21 @@ export class PretendVcpu {
   }
 
   #tryIncrement(gfn: Gfn, word: number): boolean {
-    const translation = this.#tlb.get(gfn) ?? this.#walk(gfn);
-    if (translation === undefined || !translation.isWritable) {
-      this.#tlb.delete(gfn);
-      return false;
-    }
+    const translation = this.#writable(gfn);
+    if (translation === undefined) return false;
     const { words } = this.#host;
     const value = words[translation.frameWord + word]!;
     // A place where others may run: guest mode is left only behind the instruction.
     atomicLoad(words, 0);
     words[translation.frameWord + word] = value + 1;
     return true;
+  }
+
+  #writable(gfn: Gfn): { readonly frameWord: number } | undefined {
+    const translation = this.#tlb.get(gfn) ?? this.#walk(gfn);
+    if (translation?.isWritable === true) return translation;
+    this.#tlb.delete(gfn);
+    return undefined;
   }
 
   #walk(gfn: Gfn): { frameWord: number; isWritable: boolean } | undefined {

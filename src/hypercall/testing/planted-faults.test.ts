@@ -13,10 +13,13 @@ import { PAGE_MUTATIONS } from "../../guest-page/testing/page-mutations.js";
 import { CHECKS as PAGE_CHECKS } from "../../guest-page/testing/page-checks.js";
 import { SCENARIOS as PAGE_SCENARIOS } from "../../guest-page/testing/page-scenarios.js";
 import { CHECKS as EVENT_CHECKS } from "./event-checks.js";
+import { CHECKS as KVM_CHECKS } from "../../kvm/testing/kvm-checks.js";
+import { CHECKS as KVM_STRESS } from "../../kvm/testing/kvm-stress.js";
+import { KVM_MUTATIONS } from "../../kvm/testing/kvm-mutations.js";
 import { EVENT_MUTATIONS } from "./event-mutations.js";
 import { SCENARIOS as EVENT_SCENARIOS } from "./event-scenarios.js";
 
-const MUTATIONS: readonly Mutation[] = [...PAGE_MUTATIONS, ...EVENT_MUTATIONS].sort((a, b) => placeOf(a) - placeOf(b));
+const MUTATIONS: readonly Mutation[] = [...PAGE_MUTATIONS, ...EVENT_MUTATIONS, ...KVM_MUTATIONS].sort((a, b) => placeOf(a) - placeOf(b));
 /** The whole of the historic list: every number of it has an entry. */
 const HISTORIC_COUNT = 40;
 /** Beyond a catcher's own time: start, and the catcher's watchdog. */
@@ -25,7 +28,7 @@ const AT_ONCE = 2;
 
 function placeOf({ id }: Mutation): number {
   const [, letter = "", number = "0", rest = ""] = /^([A-Z])(\d+)(.*)$/.exec(id) ?? [];
-  return "MPE".indexOf(letter) * 1000 + Number(number) + (rest === "" ? 0 : 0.5);
+  return "MPEK".indexOf(letter) * 1000 + Number(number) + (rest === "" ? 0 : 0.5);
 }
 
 interface Outcome {
@@ -101,7 +104,7 @@ describe("a planted fault", { concurrency: AT_ONCE, timeout: 600_000 }, () => {
 });
 
 it("every catcher is a scenario or a check", () => {
-  const names = [...PAGE_SCENARIOS, ...EVENT_SCENARIOS].map(({ name }) => name).concat(Object.keys(PAGE_CHECKS), Object.keys(EVENT_CHECKS));
+  const names = [...PAGE_SCENARIOS, ...EVENT_SCENARIOS].map(({ name }) => name).concat(Object.keys(PAGE_CHECKS), Object.keys(EVENT_CHECKS), Object.keys(KVM_CHECKS), Object.keys(KVM_STRESS));
   for (const { name } of catchers()) assert.ok(names.includes(name), name);
 });
 

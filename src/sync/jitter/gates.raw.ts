@@ -1,10 +1,11 @@
 /** An interposer that stops its thread before named accesses until somebody lets it go on: for one interleaving, exactly. */
 import type { Interposer, SharedView } from "./paused-atomics.raw.js";
 
-/** Before the `count`-th access (from 1) of 32-bit word `index`, counted from the start. */
+/** Before the `count`-th access (from 1) of 32-bit word `index`, or of byte `index` as such, counted from the start. */
 export interface Gate {
   readonly index: number;
   readonly count: number;
+  readonly isByte?: boolean;
 }
 
 /** Words of the line between a thread and its controller: stops reached, stops left, whether it sleeps or has ended. */
@@ -19,14 +20,16 @@ export function createGateLine(): Int32Array {
 
 /** The thread's side. */
 export function gatedInterposer(line: Int32Array, gates: readonly Gate[]): Interposer {
-  const counts = new Map<number, number>();
+  const counts = { words: new Map<number, number>(), bytes: new Map<number, number>() };
   const stopped = new Set<Gate>();
   return {
-    beforeAccess: (view: SharedView, index: number) => {
-      if (!(view instanceof Int32Array)) return;
-      const count = (counts.get(index) ?? 0) + 1;
-      counts.set(index, count);
-      const gate = gates.find((other) => other.index === index && other.count === count && !stopped.has(other));
+    beforeAccess: (array: SharedView, index: number) => {
+      const isByte = array instanceof Uint8Array;
+      if (!isByte && !(array instanceof Int32Array)) return;
+      const seen = isByte ? counts.bytes : counts.words;
+      const count = (seen.get(index) ?? 0) + 1;
+      seen.set(index, count);
+      const gate = gates.find((other) => other.index === index && other.count === count && (other.isByte ?? false) === isByte && !stopped.has(other));
       if (gate === undefined) return;
       stopped.add(gate);
       stand(line);
@@ -57,6 +60,15 @@ export function rest(line: Int32Array, isResting: boolean): void {
 export function awaitGate(line: Int32Array, count: number): boolean {
   for (const deadline = Date.now() + 20_000; Date.now() < deadline;) {
     if (Atomics.load(line, REACHED) >= count || Atomics.load(line, RESTING) !== 0) return true;
+    Atomics.wait(line, REACHED, Atomics.load(line, REACHED), 1);
+  }
+  return false;
+}
+
+/** As awaitGate, for a thread that may be resting still and is about to wake up. */
+export function awaitGateAwake(line: Int32Array, count: number): boolean {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline;) {
+    if (Atomics.load(line, REACHED) >= count) return true;
     Atomics.wait(line, REACHED, Atomics.load(line, REACHED), 1);
   }
   return false;

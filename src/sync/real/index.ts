@@ -8,3 +8,5 @@ export {
 export { lock, tryLock, unlock, withLock, withLockIfFree, withLockInTurn } from "./lock.js";
 export type { ReaderDomain } from "./reader-slots.js";
 export { ReaderSlot, synchronizeReaders } from "./reader-slots.js";
+export type { SectionSteps } from "./section-steps.js";
+export { createSectionSteps } from "./section-steps.js";

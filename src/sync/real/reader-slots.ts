@@ -13,6 +13,7 @@
  */
 import { atomicCompareExchange, atomicLoad, atomicStore, waitUntilChanged } from "./atomics.js";
 import type { SharedWords } from "./atomics.js";
+import type { SectionSteps } from "./section-steps.js";
 
 /** Where the slots of one domain are. Immutable. */
 export interface ReaderDomain {
@@ -22,18 +23,22 @@ export interface ReaderDomain {
   /** Words from slot to slot; a cache line keeps threads from disturbing each other. */
   readonly strideWords: number;
   readonly slotCount: number;
+  /** The steps on the memory of `words`; without them the accesses are made one by one. */
+  readonly steps?: SectionSteps | undefined;
 }
 
 /** One thread's place in a reader domain. Use by the claiming thread only. */
 export class ReaderSlot {
   readonly #words: SharedWords;
   readonly #index: number;
+  readonly #steps: SectionSteps | undefined;
   #epoch: number;
   #depth = 0;
 
-  private constructor(words: SharedWords, index: number) {
+  private constructor({ words, steps }: ReaderDomain, index: number) {
     this.#words = words;
     this.#index = index;
+    this.#steps = steps;
     this.#epoch = atomicLoad(words, index);
   }
 
@@ -41,7 +46,7 @@ export class ReaderSlot {
   static claim(domain: ReaderDomain): ReaderSlot | undefined {
     for (let slot = 0; slot < domain.slotCount; slot++) {
       const index = domain.firstIndex + slot * domain.strideWords;
-      if (atomicCompareExchange(domain.words, index + 1, 0, 1) === 0) return new ReaderSlot(domain.words, index);
+      if (atomicCompareExchange(domain.words, index + 1, 0, 1) === 0) return new ReaderSlot(domain, index);
     }
     return undefined;
   }
@@ -53,10 +58,30 @@ export class ReaderSlot {
     atomicStore(this.#words, this.#index, this.#epoch);
   }
 
+  /** Opens a section, then reads the word at `index`: what the writer retracts. */
+  enterAndLook(index: number): number {
+    if (this.#depth++ !== 0) return atomicLoad(this.#words, index);
+    this.#epoch = (this.#epoch + 1) | 0;
+    return this.#storeThenLook(index);
+  }
+
   /** Closes the section opened last. Orders all that this thread wrote before all that it reads afterwards, nested sections too. */
   leave(): void {
     if (--this.#depth === 0) this.#epoch = (this.#epoch + 1) | 0;
+    if (this.#steps !== undefined) this.#steps.store(this.#index << 2, this.#epoch);
+    else atomicStore(this.#words, this.#index, this.#epoch);
+  }
+
+  /** Closes the section opened last, then reads the word at `index`. */
+  leaveAndLook(index: number): number {
+    if (--this.#depth === 0) this.#epoch = (this.#epoch + 1) | 0;
+    return this.#storeThenLook(index);
+  }
+
+  #storeThenLook(index: number): number {
+    if (this.#steps !== undefined) return this.#steps.storeThenLoad(this.#index << 2, this.#epoch, index << 2);
     atomicStore(this.#words, this.#index, this.#epoch);
+    return atomicLoad(this.#words, index);
   }
 
   /** Orders what this thread wrote before what it reads afterwards. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { ReaderSlot, atomicCompareExchange, atomicLoad, atomicStore, lock, sharedWordsOf, synchronizeReaders, tryLock, unlock, waitWhile,
+import { ReaderSlot, atomicCompareExchange, atomicLoad, atomicStore, createSectionSteps, lock, sharedWordsOf, synchronizeReaders, tryLock, unlock, waitWhile,
   withLock, withLockInTurn } from "./index.js";
 import type { ReaderDomain, SharedWords } from "./index.js";
 
@@ -18,6 +18,26 @@ function freshWords(): SharedWords {
 function domainOf(words: SharedWords): ReaderDomain {
   return { words, firstIndex: 16, strideWords: 16, slotCount: 4 };
 }
+
+test("the steps of a section by WebAssembly leave the words that atomics leave", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const words = sharedWordsOf(memory.buffer);
+  const steps = createSectionSteps(memory);
+  assert.ok(steps !== undefined);
+  const [one, other] = [domainOf(words), { ...domainOf(words), steps }].map((domain) => ReaderSlot.claim(domain)!);
+  const epochs = [16, 32];
+  for (const [round, looked] of [7, -7, 0x7fff_ffff].entries()) {
+    atomicStore(words, 200, looked);
+    for (const slot of [one!, other!]) {
+      assert.equal(slot.enterAndLook(200), looked);
+      assert.equal(slot.enterAndLook(200), looked);
+      slot.leave();
+    }
+    assert.deepEqual(epochs.map((index) => atomicLoad(words, index)), [2 * round + 1, 2 * round + 1]);
+    for (const slot of [one!, other!]) assert.equal(slot.leaveAndLook(200), looked);
+    assert.deepEqual(epochs.map((index) => atomicLoad(words, index)), [2 * round + 2, 2 * round + 2]);
+  }
+});
 
 test("a held lock refuses tryLock and a free one grants it", () => {
   const words = freshWords();
