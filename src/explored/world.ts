@@ -12,6 +12,22 @@ const SPARE_CELLS = 256;
 export const WAKE_UPS = 2 ** 31;
 /** Index from which on cells stand for what views are open. */
 const OPEN_FRAMES = 2 ** 33;
+/** Most views that one handle on the memory makes. */
+const VIEWS_PER_HANDLE = 64;
+/** Frame numbers are below this; the guest frame stands above. */
+const PFN_LIMIT = 2 ** 20;
+
+/** What a view's word holds while it is open: its frame, and the guest frame it is for where that is known. */
+export function openValueOf(pfn: number, gpa: number | undefined): number {
+  return pfn + (gpa === undefined ? 0 : (Math.floor(gpa / 4096) + 1) * PFN_LIMIT);
+}
+
+/** The way back: what a view is open in; undefined = it is not. */
+export function openPlaceOf(value: number): { readonly pfn: number; readonly gfn: number | undefined } | undefined {
+  if (value === 0) return undefined;
+  const gfn = Math.floor(value / PFN_LIMIT) - 1;
+  return { pfn: value % PFN_LIMIT, gfn: gfn < 0 ? undefined : gfn };
+}
 
 /** Names of the words that host-memory has one of. */
 const WORD_NAMES = new Map<number, string>(Object.entries(layout).flatMap(([name, value]) =>
@@ -20,7 +36,12 @@ const WORD_NAMES = new Map<number, string>(Object.entries(layout).flatMap(([name
 /** Which cell stands for which word, for one scenario and all its executions. */
 export class CellMap {
   readonly #cells = new Map<number, number>();
+  #active: readonly number[] = [];
+  /** How many cells there were when #active was made. */
+  #activeCount = 0;
   readonly names: string[] = [];
+  /** Cells that tell the frame in which an access of a view is going on, 0 = none: those of all executions so far. */
+  readonly openCells: number[] = [];
 
   /** The cell of the word at `index`. */
   cellOf(index: number): number {
@@ -37,6 +58,27 @@ export class CellMap {
     return this.#cells.get(index);
   }
 
+  /** The cell of the open word of a handle's view. */
+  openCellOf(handle: number, view: number): number {
+    if (view >= VIEWS_PER_HANDLE) throw new Error(`expected at most ${VIEWS_PER_HANDLE} views of a handle`);
+    const index = OPEN_FRAMES + handle * VIEWS_PER_HANDLE + view;
+    const known = this.#cells.get(index);
+    if (known !== undefined) return known;
+    const cell = this.cellOf(index);
+    this.names[cell] = `view ${handle}.${view}`;
+    this.openCells.push(cell);
+    return cell;
+  }
+
+  /** Cells of the active counts among invalidation buckets: the second word of each that was ever touched. */
+  activeCells(firstIndex: number, bucketCount: number): readonly number[] {
+    if (this.#activeCount !== this.names.length) {
+      this.#activeCount = this.names.length;
+      this.#active = [...this.#cells].filter(([index]) => index >= firstIndex && index < firstIndex + 2 * bucketCount && (index - firstIndex) % 2 === 1).map(([, cell]) => cell);
+    }
+    return this.#active;
+  }
+
   /** Gives the word at `index` a name for people. */
   name(index: number, name: string): void {
     this.names[this.cellOf(index)] = name;
@@ -51,21 +93,31 @@ function nameOf(index: number): string {
 /** One execution's memory before its threads begin. */
 export class World {
   readonly map: CellMap;
-  /** Cells that tell the frame in which an access of a view is going on, 0 = none. */
-  readonly openCells: number[] = [];
-  readonly #values: number[] = [];
+  /** Offsets of the words that a frame has. */
+  readonly contents: readonly number[];
+  readonly #values: number[];
+  #viewsNumber = 0;
 
-  constructor(map: CellMap) {
+  /** `values`: those of another world with the same map, that this one begins with. */
+  constructor(map: CellMap, contents: readonly number[], values: readonly number[] = []) {
     this.map = map;
+    this.contents = contents;
+    this.#values = values.slice();
   }
 
-  /** Makes a cell for a view of its own. */
-  addOpenCell(): number {
-    const index = OPEN_FRAMES + this.openCells.length;
-    this.map.name(index, `frame in use ${this.openCells.length}`);
-    const cell = this.map.cellOf(index);
-    this.openCells.push(cell);
-    return cell;
+  /** All values, for another world. */
+  get values(): readonly number[] {
+    return this.#values;
+  }
+
+  /** The number of the next handle on this memory: handles are made during set-up, in the same order each time. */
+  takeViewsNumber(): number {
+    return this.#viewsNumber++;
+  }
+
+  /** The cell in which a handle's view tells where it is open. */
+  openCell(handle: number, view: number): number {
+    return this.map.openCellOf(handle, view);
   }
 
   /** The value of a cell. */
@@ -110,15 +162,14 @@ export class World {
     }
   }
 
-  /** The words as a scenario has them, with room for more. */
+  /** The words as a scenario has them, with room for more. The same list does for each execution: all begin alike. */
   words(): { readonly name: string; readonly value: number }[] {
     const { names } = this.map;
-    const value = (cell: number): number => this.value(cell);
     return Array.from({ length: names.length + SPARE_CELLS }, (_, cell) => ({
       get name() {
         return names[cell] ?? `spare ${cell}`;
       },
-      value: value(cell),
+      value: this.value(cell),
     }));
   }
 }

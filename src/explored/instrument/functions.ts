@@ -91,7 +91,9 @@ export function forOwnNodes(root: SyntaxNode, visit: (node: SyntaxNode, above: S
 /** Whether a call may come to a shared access, as seen from inside `inside`. */
 export function isAccessCall(call: SyntaxNode, names: AccessNames, inside: FoundFunction | undefined): boolean {
   const callee = child(call, "callee")!;
-  if (callee.type === "MemberExpression") return names.calls.has(nameOf(child(callee, "property")) ?? "");
+  // handlers[number](call): the table's name stands for all that is in it.
+  const named = callee["computed"] === true ? child(callee, "object") : callee;
+  if (callee.type === "MemberExpression") return names.calls.has(nameOf(named?.type === "MemberExpression" ? child(named, "property") : named) ?? "");
   const name = nameOf(callee);
   return name !== undefined && (names.calls.has(name) || isParameter(name, inside));
 }

@@ -1,13 +1,13 @@
 /** The instrumentation: what it makes of each form, and that taking it out again gives the text that ships. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { optionsFor, readInstrumented, SEAM_NAMES } from "./modules.js";
+import { optionsFor, readInstrumented, SEAM_GETTERS, SEAM_NAMES } from "./modules.js";
 import { instrument } from "./instrument.js";
 import { $now, setAtOnce } from "./runtime.js";
 import type { Access } from "./runtime.js";
 import { shapeOf, strippedShapeOf } from "./strip.js";
 
-const OPTIONS = { seamNames: SEAM_NAMES, importOf: (specifier: string): string => specifier, runtimeOf: (): string => "runtime" };
+const OPTIONS = { seamNames: SEAM_NAMES, seamGetters: SEAM_GETTERS, importOf: (specifier: string): string => specifier, runtimeOf: (): string => "runtime" };
 
 function made(text: string): string {
   return instrument([{ path: "x.js", text }], OPTIONS)[0]!.text.split("\n").slice(1).join("\n");

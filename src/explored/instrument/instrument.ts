@@ -25,6 +25,8 @@ export interface ModuleText {
 export interface InstrumentOptions {
   /** Names of the seam's functions and methods that are shared accesses. */
   readonly seamNames: Iterable<string>;
+  /** Names of the stand-ins' properties that are shared accesses. */
+  readonly seamGetters: Iterable<string>;
   /** What an import of `specifier` in the module at `path` becomes. */
   readonly importOf: (specifier: string, path: string) => string;
   /** Where the runtime's `$`, `$get`, `$each` and `$now` come from, as seen from the module at `path`. */
@@ -33,7 +35,7 @@ export interface InstrumentOptions {
 
 /** Instruments a set of modules together. Throws Error where the text uses what cannot be instrumented. */
 export function instrument(modules: readonly ModuleText[], options: InstrumentOptions): ModuleText[] {
-  const names: AccessNames = { calls: new Set(options.seamNames), getters: new Set() };
+  const names: AccessNames = { calls: new Set(options.seamNames), getters: new Set(options.seamGetters) };
   const parsed = modules.map((module) => {
     const tree = parseModule(module.text);
     return { ...module, tree, functions: findFunctions(tree) };
