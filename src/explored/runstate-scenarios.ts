@@ -9,7 +9,7 @@ import {
 } from "../abi/xen/index.js";
 import type { ModelView, ScenarioThread } from "../explore/index.js";
 import type { LinearMemory, XenDomain } from "../hypercall/index.js";
-import { mover } from "./actors.js";
+import { mover, threadOf } from "./actors.js";
 import { $, $now } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
 import type { ScenarioParts, Setting, ShippedScenario } from "./setting.js";
@@ -17,23 +17,38 @@ import { ModelVcpu, walk, wireFlush } from "./vcpu.js";
 
 const FIRST = gfnOf(5);
 const SECOND = gfnOf(6);
-/** The area's state and entry time are the last bytes of the first page, its times are in the second. */
-const IN_FIRST = vcpu_runstate_info.time;
-const AREA = SECOND * 4096 - IN_FIRST;
-const STATE = 4096 - IN_FIRST + vcpu_runstate_info.state;
-const ENTRY = 4096 - IN_FIRST + vcpu_runstate_info.state_entry_time;
-const TIMES = [RUNSTATE_running, RUNSTATE_blocked].map((state) => 8 * state);
-const CONTENTS = [...TIMES, STATE, ENTRY, ENTRY + 4];
+const { state: STATE, state_entry_time: ENTRY, time: TIME } = vcpu_runstate_info;
+/** State and entry time are the last bytes of the first page, the times are in the second. */
+const CROSSING = SECOND * 4096 - TIME;
+/** Two areas in one page. */
+const INSIDE = FIRST * 4096 + 0x100;
+const ELSEWHERE = FIRST * 4096 + 0x200;
+/** The words of an area that are ever other than 0: state, entry time, times of the two states. */
+const TIMES = [RUNSTATE_running, RUNSTATE_blocked].map((state) => TIME + 8 * state);
+const WORDS = [STATE, ENTRY, ENTRY + 4, ...TIMES];
 /** The top bit of the entry time, in its upper half. */
 const UPDATE = 2 ** 31;
 /** When the state changes, and what to. */
 const CHANGES = [[5, RUNSTATE_blocked], [9, RUNSTATE_running]] as const;
 const STATE_AT = new Map<number, number>([[0, RUNSTATE_running], ...CHANGES]);
 
-const LINEAR: LinearMemory = {
-  read: (_, length) => Uint8Array.from({ length }, (_byte, at) => Math.floor(AREA / 2 ** (8 * at))),
-  write: () => true, translate: (gva) => gpaOf(Number(gva)),
-};
+/** Offsets of the words of frames that areas have. */
+function contentsOf(...areas: readonly number[]): number[] {
+  return [...new Set(areas.flatMap((area) => WORDS.map((word) => (area + word) % 4096)))].sort((a, b) => a - b);
+}
+
+/** The calling vCPU's memory: linear addresses are physical ones, and what a hypercall reads is the address of an area. */
+function naming(area: number): LinearMemory {
+  return {
+    read: (_, length) => Uint8Array.from({ length }, (_byte, at) => Math.floor(area / 2 ** (8 * at))), write: () => true, translate: (gva) => gpaOf(Number(gva)),
+  };
+}
+
+/** A hypercall that registers an area. */
+function* register(domain: XenDomain, area: number): Access<void> {
+  const result = (yield* $(domain.hypercall(0, __HYPERVISOR_vcpu_op, [BigInt(VCPUOP_register_runstate_memory_area), 0n, 0n], naming(area)) as unknown)) as bigint;
+  if (result !== 0n) throw new Error(`the run state area was refused: ${result}`);
+}
 
 /** The domain as a thread has it, with a clock that stands where it is put. */
 function domainOf(setting: Setting): { readonly domain: XenDomain; nowNs: number } {
@@ -45,12 +60,13 @@ function domainOf(setting: Setting): { readonly domain: XenDomain; nowNs: number
   return Object.assign(parts, { domain });
 }
 
-function prepare(setting: Setting): void {
-  const { domain } = domainOf(setting);
-  $now(domain.initialise({ consoleGfn: gfnOf(12), xenstoreGfn: gfnOf(13), memoryPages: 16, highestGfn: gfnOf(15), wallClockMs: 0 }));
-  $now(domain.hypercall(0, __HYPERVISOR_vm_assist, [0n, BigInt(VMASST_TYPE_runstate_update_flag)], LINEAR));
-  const result = $now<bigint>(domain.hypercall(0, __HYPERVISOR_vcpu_op, [BigInt(VCPUOP_register_runstate_memory_area), 0n, 0n], LINEAR));
-  if (result !== 0n) throw new Error(`the run state area was refused: ${result}`);
+function prepare(area: number): (setting: Setting) => void {
+  return (setting) => {
+    const { domain } = domainOf(setting);
+    $now(domain.initialise({ consoleGfn: gfnOf(12), xenstoreGfn: gfnOf(13), memoryPages: 16, highestGfn: gfnOf(15), wallClockMs: 0 }));
+    $now(domain.hypercall(0, __HYPERVISOR_vm_assist, [0n, BigInt(VMASST_TYPE_runstate_update_flag)], naming(area)));
+    $now(register(domain, area));
+  };
 }
 
 /** The vCPU whose run state it is. */
@@ -89,11 +105,15 @@ function reader(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
     return yield { kind: "plain-load", cell: world.map.cellOf(pfn * 1024 + offset / 4), volatile: true };
   };
   const readArea = function* (first: number, second: number): Access<Found | undefined> {
-    const upper = yield* read(first, ENTRY + 4);
-    const entry = yield* read(first, ENTRY);
-    const state = yield* read(first, STATE);
-    const times = [yield* read(second, TIMES[0]!), yield* read(second, TIMES[1]!)];
-    const isSame = (yield* read(first, ENTRY)) === entry && (yield* read(first, ENTRY + 4)) === 0 && upper < UPDATE;
+    const at = (word: number): Access<number> => {
+      const place = (CROSSING + word) % 4096;
+      return read(word < TIME ? first : second, place);
+    };
+    const upper = yield* at(ENTRY + 4);
+    const entry = yield* at(ENTRY);
+    const state = yield* at(STATE);
+    const times = [yield* at(TIMES[0]!), yield* at(TIMES[1]!)];
+    const isSame = (yield* at(ENTRY)) === entry && (yield* at(ENTRY + 4)) === 0 && upper < UPDATE;
     return isSame ? { state, entry, times } : undefined;
   };
   return {
@@ -110,32 +130,49 @@ function reader(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
 }
 
 /** When all have ended the area shows the last change (I10). */
-function endFault(setting: Setting): (view: ModelView) => string | undefined {
+function endFault(setting: Setting, area: number): (view: ModelView) => string | undefined {
   const { map } = setting.world;
-  const entries = [FIRST, SECOND].map((gfn) => setting.entryCell(gfn));
   return (view) => {
-    const [first, second] = entries.map((cell) => view.value(cell) >>> 12) as [number, number];
-    const word = (pfn: number, offset: number): number => view.value(map.cellOf(pfn * 1024 + offset / 4));
-    const found = { state: word(first, STATE), entry: word(first, ENTRY), times: TIMES.map((offset) => word(second, offset)) };
-    const isLast = word(first, ENTRY + 4) === 0 && found.entry === CHANGES.at(-1)![0];
-    return isLast ? fault(found) : `I10: at the end the entry time is 0x${word(first, ENTRY + 4).toString(16)}:${found.entry}`;
+    const word = (offset: number): number => {
+      const entry = view.value(setting.entryCell(gfnOf(Math.floor((area + offset) / 4096))));
+      return view.value(map.cellOf((entry >>> 12) * 1024 + ((area + offset) % 4096) / 4));
+    };
+    const found = { state: word(STATE), entry: word(ENTRY), times: TIMES.map(word) };
+    const isLast = word(ENTRY + 4) === 0 && found.entry === CHANGES.at(-1)![0];
+    return isLast ? fault(found) : `I10: at the end the entry time is 0x${word(ENTRY + 4).toString(16)}:${found.entry}`;
   };
 }
 
-const COMMON = { contents: CONTENTS, pages: [FIRST, SECOND], prepare } as const;
-
-function make(hasMover: boolean, hasReader: boolean): (setting: Setting) => ScenarioParts {
-  return (setting) => {
-    const vcpu = new ModelVcpu(setting);
-    const threads = [writer(setting)];
-    if (hasReader) threads.push(reader(setting, vcpu));
-    if (hasMover) threads.push(mover(setting, "mover", [SECOND], (host) => wireFlush(setting, host, vcpu)));
-    return { threads, atEnd: endFault(setting) };
+function crossing(threads: (setting: Setting, vcpu: ModelVcpu) => readonly ScenarioThread[]): Omit<ShippedScenario, "name" | "says"> {
+  return {
+    contents: contentsOf(CROSSING), pages: [FIRST, SECOND], prepare: prepare(CROSSING),
+    make: (setting): ScenarioParts => ({ threads: threads(setting, new ModelVcpu(setting)), atEnd: endFault(setting, CROSSING) }),
   };
+}
+
+function secondPageMover(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
+  return mover(setting, "mover", [SECOND], (host) => wireFlush(setting, host, vcpu));
+}
+
+/** Another vCPU registers the area somewhere else in its page. */
+function registrar(setting: Setting): ScenarioThread {
+  const { domain } = domainOf(setting);
+  return threadOf("registrar", () => register(domain, ELSEWHERE));
 }
 
 /** What scenarios of run states there are. */
 export const RUNSTATE_SCENARIOS: readonly ShippedScenario[] = [
-  { ...COMMON, name: "shipped-runstate-and-reader", says: "a run state over two pages is written twice while another vCPU's guest reads it", make: make(false, true) },
-  { ...COMMON, name: "shipped-runstate-and-move", says: "a run state over two pages is written twice while its second page moves and another vCPU's guest reads it", make: make(true, true) },
+  {
+    name: "shipped-runstate-and-reader", says: "a run state over two pages is written twice while another vCPU's guest reads it",
+    ...crossing((setting, vcpu) => [writer(setting), reader(setting, vcpu)]),
+  },
+  {
+    name: "shipped-runstate-and-move", says: "a run state over two pages is written twice while its second page moves and another vCPU's guest reads it",
+    ...crossing((setting, vcpu) => [writer(setting), reader(setting, vcpu), secondPageMover(setting, vcpu)]),
+  },
+  {
+    name: "shipped-runstate-and-registration", says: "a run state is written twice while its area is registered elsewhere in its page",
+    contents: contentsOf(INSIDE, ELSEWHERE), pages: [FIRST], prepare: prepare(INSIDE),
+    make: (setting) => ({ threads: [writer(setting), registrar(setting)], atEnd: endFault(setting, ELSEWHERE) }),
+  },
 ];
