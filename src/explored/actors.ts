@@ -1,11 +1,13 @@
 /** Threads that several scenarios have. */
 import type { Gfn } from "../abi/address.js";
 import type { ModelView, ScenarioThread } from "../explore/index.js";
-import { HVA_PRESENT, stateOfEntry } from "../host-memory/address-space.js";
+import { HVA_PRESENT, pfnOfEntry, stateOfEntry } from "../host-memory/address-space.js";
+import type { PageAccess } from "../guest-page/index.js";
 import type { HostMemory } from "../host-memory/index.js";
 import type { MoveOutcome } from "../host-memory/operations.js";
 import { $ } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
+import { MemoryView } from "./invariants.js";
 import type { Setting } from "./setting.js";
 import type { PageView } from "./views.js";
 
@@ -59,11 +61,16 @@ export interface UserParts {
   readonly times: number;
   readonly offset?: number;
   readonly enter?: "access" | "tryAccess";
+  readonly pageAccess?: PageAccess;
+  /** How the thread's handle is wired. */
+  readonly wire?: (host: HostMemory) => void;
 }
 
 /** Uses the page, looking it up where it was revoked; "tryAccess": what does not go through is not done. */
-export function user(setting: Setting, name: string, { gfn, times, offset = 0, enter = "access" }: UserParts): ScenarioThread {
-  const page = setting.openPage(gfn);
+export function user(setting: Setting, name: string, { gfn, times, offset = 0, enter = "access", pageAccess, wire }: UserParts): ScenarioThread {
+  const host = setting.attach();
+  wire?.(host);
+  const page = setting.openPage(gfn, host, pageAccess);
   const addOne = addOneAt(offset);
   const own = setting.counts.push(0) - 1;
   return {
@@ -79,12 +86,12 @@ export function user(setting: Setting, name: string, { gfn, times, offset = 0, e
 /** Nothing that was added to a page is lost: the question at the end for scenarios whose changes keep contents. */
 export function keepsWhatWasAdded(setting: Setting, gfn: Gfn): (view: ModelView) => string | undefined {
   const { map, contents } = setting.world;
-  const entryCell = setting.entryCell(gfn);
   return (view) => {
-    const entry = view.value(entryCell);
+    const memory = new MemoryView(map, view);
+    const entry = memory.entryAt(gfn) ?? 0;
     if (stateOfEntry(entry) !== HVA_PRESENT) return `the page's entry is 0x${(entry >>> 0).toString(16)} at the end`;
     const added = setting.counts.reduce((sum, count) => sum + count, 0);
-    const found = contents.reduce((sum, offset) => sum + view.value(map.cellOf((entry >>> 12) * 1024 + offset / 4)), 0);
+    const found = contents.reduce((sum, offset) => sum + memory.word(pfnOfEntry(entry) * 1024 + offset / 4), 0);
     return found === added ? undefined : `${added} were added to the page, and it has ${found}`;
   };
 }

@@ -4,15 +4,14 @@
  */
 import { gfnOf, gpaOfGfn } from "../abi/address.js";
 import type { Gfn, Gpa } from "../abi/address.js";
-import { PAGE_SIZE } from "../abi/layout.js";
+import { NPT_LEAF_ENTRIES, PAGE_SIZE } from "../abi/layout.js";
 import type { Scenario, ScenarioThread } from "../explore/index.js";
-import type { GuestMemory, GuestPage } from "../guest-page/index.js";
+import type { GuestMemory, GuestPage, PageAccess } from "../guest-page/index.js";
 import type { HostMemory } from "../host-memory/index.js";
 import { WORD_HVA_ROOT } from "../host-memory/layout.js";
 import { $, $now, setAtOnce } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
 import { endFault, stepFault } from "./invariants.js";
-import type { Watched } from "./invariants.js";
 import type { ExploredModules } from "./modules.js";
 import type { HostViews } from "./views.js";
 import { setWorld } from "./views.js";
@@ -23,6 +22,11 @@ import type { CellMap } from "./world.js";
 export const PAGE_COUNT = 16;
 /** The memslot. */
 export const SLOT = { id: 0, baseGfn: gfnOf(0), pageCount: PAGE_COUNT } as const;
+
+/** Where the memslot is moved to in scenarios that do so. */
+export const ELSEWHERE = gfnOf(0x400);
+/** All guest frames that memslots ever have. */
+const GFNS = [0, ELSEWHERE].flatMap((base) => Array.from({ length: PAGE_COUNT }, (_, at) => base + at));
 
 /** A scenario over the shipped source. */
 export interface ShippedScenario {
@@ -73,6 +77,7 @@ export class Setting {
     const host = $now<HostMemory>(common.modules.HostMemory.create({ guestMemoryBytes: 1 << 20, vcpuCount: 1 }));
     $now(host.addMemslot(SLOT));
     for (const gfn of common.scenario.pages) $now(host.faultIn(gfn, true));
+    for (const gfn of common.scenario.pages) setting.world.map.name(setting.entryIndex(gfn), `entry of page ${gfn}`);
     common.scenario.prepare?.(setting);
     return setting;
   }
@@ -88,8 +93,8 @@ export class Setting {
   }
 
   /** A thread's own way to guest memory; the pages that are opened tell invariants for which guest frame they are. */
-  guestOf(host: HostMemory): GuestMemory {
-    const guest = new this.modules.GuestMemory(host);
+  guestOf(host: HostMemory, pageAccess: PageAccess = "revocable"): GuestMemory {
+    const guest = new this.modules.GuestMemory(host, { pageAccess });
     const openPage = guest.openPage.bind(guest);
     const views = host.views as unknown as HostViews;
     guest.openPage = function* (gpa: Gpa, ...rest: [number, never]): Access<unknown> {
@@ -100,8 +105,8 @@ export class Setting {
   }
 
   /** A guest page of a thread's own, mapped. */
-  openPage(gfn: Gfn, host = this.attach()): GuestPage {
-    return $now<GuestPage | undefined>(this.guestOf(host).openPage(gpaOfGfn(gfn), PAGE_SIZE, "test"))!;
+  openPage(gfn: Gfn, host = this.attach(), pageAccess: PageAccess = "revocable"): GuestPage {
+    return $now<GuestPage | undefined>(this.guestOf(host, pageAccess).openPage(gpaOfGfn(gfn), PAGE_SIZE, "test"))!;
   }
 
   /** The word at `offset` of a page, as set-up finds it. */
@@ -115,28 +120,21 @@ export class Setting {
   }
 
   #entry(gfn: Gfn): number {
-    return this.world.value(this.entryCell(gfn));
+    return this.world.value(this.world.map.cellOf(this.entryIndex(gfn)));
   }
 
-  /** The cell of the address space's entry of a page. Precondition: its leaf table is there. */
-  entryCell(gfn: Gfn): number {
+  /** The word of the address space's entry of a page of the first memslot. Precondition: its leaf table is there. */
+  entryIndex(gfn: Gfn): number {
     const { world } = this;
-    const page = this.#pageOf(gfn);
-    const leaf = world.value(world.map.cellOf(WORD_HVA_ROOT + (page >>> 10)));
-    const index = (leaf >>> 2) + (page & 1023);
-    world.map.name(index, `entry of page ${gfn}`);
-    return world.map.cellOf(index);
-  }
-
-  #pageOf(gfn: Gfn): number {
-    // The only memslot begins at gfn 0, and its first page at a leaf of its own.
-    return 1024 + gfn;
+    const page = NPT_LEAF_ENTRIES + gfn;
+    const leaf = world.value(world.map.cellOf(WORD_HVA_ROOT + Math.floor(page / NPT_LEAF_ENTRIES)));
+    return (leaf >>> 2) + (page % NPT_LEAF_ENTRIES);
   }
 
   /** Ends the set-up and makes the scenario. */
   finish({ threads, atEnd }: ScenarioParts, words: Scenario["words"]): Scenario {
-    const watched: Watched = { map: this.world.map, entries: Array.from({ length: PAGE_COUNT }, (_, gfn) => this.entryCell(gfnOf(gfn))) };
+    const { map } = this.world;
     setAtOnce(undefined);
-    return { words, threads, invariant: (view) => stepFault(watched, view), atEnd: (view) => endFault(watched, view) ?? atEnd?.(view) };
+    return { words, threads, invariant: (view) => stepFault(map, view), atEnd: (view) => endFault(map, view, GFNS) ?? atEnd?.(view) };
   }
 }

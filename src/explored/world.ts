@@ -12,6 +12,8 @@ const SPARE_CELLS = 256;
 export const WAKE_UPS = 2 ** 31;
 /** Index from which on cells stand for what views are open. */
 const OPEN_FRAMES = 2 ** 33;
+/** Index of the word of a translation in use. */
+const TRANSLATION = 2 ** 34;
 /** Most views that one handle on the memory makes. */
 const VIEWS_PER_HANDLE = 64;
 /** Frame numbers are below this; the guest frame stands above. */
@@ -42,6 +44,8 @@ export class CellMap {
   readonly names: string[] = [];
   /** Cells that tell the frame in which an access of a view is going on, 0 = none: those of all executions so far. */
   readonly openCells: number[] = [];
+  /** The same of translations. */
+  readonly translationCells: number[] = [];
 
   /** The cell of the word at `index`. */
   cellOf(index: number): number {
@@ -61,12 +65,20 @@ export class CellMap {
   /** The cell of the open word of a handle's view. */
   openCellOf(handle: number, view: number): number {
     if (view >= VIEWS_PER_HANDLE) throw new Error(`expected at most ${VIEWS_PER_HANDLE} views of a handle`);
-    const index = OPEN_FRAMES + handle * VIEWS_PER_HANDLE + view;
+    return this.#listed(OPEN_FRAMES + handle * VIEWS_PER_HANDLE + view, `view ${handle}.${view}`, this.openCells);
+  }
+
+  /** The cell in which a vCPU tells the frame that it reaches by a translation, 0 = none. */
+  translationCell(): number {
+    return this.#listed(TRANSLATION, "translation", this.translationCells);
+  }
+
+  #listed(index: number, name: string, list: number[]): number {
     const known = this.#cells.get(index);
     if (known !== undefined) return known;
     const cell = this.cellOf(index);
-    this.names[cell] = `view ${handle}.${view}`;
-    this.openCells.push(cell);
+    this.names[cell] = name;
+    list.push(cell);
     return cell;
   }
 
