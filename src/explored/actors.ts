@@ -1,7 +1,7 @@
 /** Threads that several scenarios have. */
 import type { Gfn } from "../abi/address.js";
 import type { ModelView, ScenarioThread } from "../explore/index.js";
-import { HVA_PRESENT, pfnOfEntry, stateOfEntry } from "../host-memory/address-space.js";
+import { HVA_SWAPPED, pfnOfEntry, slotOfEntry, stateOfEntry } from "../host-memory/address-space.js";
 import type { PageAccess } from "../guest-page/index.js";
 import type { HostMemory } from "../host-memory/index.js";
 import type { MoveOutcome } from "../host-memory/operations.js";
@@ -9,6 +9,7 @@ import { $ } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
 import { MemoryView } from "./invariants.js";
 import type { Setting } from "./setting.js";
+import { SWAP_FILE } from "./swap-file.js";
 import type { PageView } from "./views.js";
 
 /** A thread that makes one call of the instrumented source. */
@@ -89,9 +90,9 @@ export function keepsWhatWasAdded(setting: Setting, gfn: Gfn): (view: ModelView)
   return (view) => {
     const memory = new MemoryView(map, view);
     const entry = memory.entryAt(gfn) ?? 0;
-    if (stateOfEntry(entry) !== HVA_PRESENT) return `the page's entry is 0x${(entry >>> 0).toString(16)} at the end`;
+    const first = stateOfEntry(entry) === HVA_SWAPPED ? SWAP_FILE + slotOfEntry(entry) * 1024 : pfnOfEntry(entry) * 1024;
     const added = setting.counts.reduce((sum, count) => sum + count, 0);
-    const found = contents.reduce((sum, offset) => sum + memory.word(pfnOfEntry(entry) * 1024 + offset / 4), 0);
+    const found = contents.reduce((sum, offset) => sum + memory.word(first + offset / 4), 0);
     return found === added ? undefined : `${added} were added to the page, and it has ${found}`;
   };
 }

@@ -51,7 +51,9 @@ function accessFault(memory: MemoryView, pfn: number, gfn: number | undefined): 
   if (memory.references(pfn) <= 0) return `I1: an access is in frame ${frame}, which is free`;
   if (gfn === undefined) return memory.pages().some(({ entry }) => isFrameOf(entry, pfn)) ? undefined : `I2: an access is in frame ${frame}, which no page has`;
   const entry = memory.entryAt(gfn);
-  return isFrameOf(entry, pfn) ? undefined : `I2: an access is in frame ${frame} while page ${gfn} is ${entry === undefined ? "none" : `0x${(entry >>> 0).toString(16)}`}`;
+  // Who holds a reference may be in the frame while a change looks whether anybody does.
+  const isHeld = entry !== undefined && stateOfEntry(entry) === HVA_BUSY && pfnOfEntry(entry) === pfn && memory.references(pfn) > 1;
+  return isHeld || isFrameOf(entry, pfn) ? undefined : `I2: an access is in frame ${frame} while page ${gfn} is ${entry === undefined ? "none" : `0x${(entry >>> 0).toString(16)}`}`;
 }
 
 function isFrameOf(entry: number | undefined, pfn: number): boolean {

@@ -32,9 +32,37 @@ export function reserveMemory(): ModelMemory {
   return { buffer: { world } };
 }
 
+/** What stands for all bytes of the memory: whole frames are read and written by way of it, to swap them. */
+class FrameBytes {
+  readonly #words: ModelWords;
+
+  constructor(words: ModelWords) {
+    this.#words = words;
+  }
+
+  /** Writes a page over a frame. */
+  *set(page: Uint8Array, address: number): Access<void> {
+    for (const offset of this.#words.world.contents) {
+      const value = page[offset]! | (page[offset + 1]! << 8) | (page[offset + 2]! << 16) | (page[offset + 3]! << 24);
+      yield { kind: "plain-store", cell: this.#words.cell((address + offset) / 4), value: value >>> 0 };
+    }
+  }
+
+  /** A copy of a frame, where the host has a view of it that is copied at once. */
+  *subarray(from: number): Access<Uint8Array> {
+    const page = new Uint8Array(PAGE_SIZE);
+    for (const offset of this.#words.world.contents) {
+      const value = yield { kind: "plain-load", cell: this.#words.cell((from + offset) / 4) };
+      for (let byte = 0; byte < 4; byte++) page[offset + byte] = value >>> (8 * byte);
+    }
+    return page;
+  }
+}
+
 /** As in host-views.raw.ts: one thread's handle. */
 export class HostViews {
   readonly memory: ModelMemory;
+  readonly bytes: FrameBytes;
   readonly words: ModelWords;
   readonly longs: ModelWords;
   /** For the view that is made next: where the page begins that it is for; undefined = nobody says. */
@@ -47,6 +75,7 @@ export class HostViews {
     this.memory = memory;
     this.words = new ModelWords(memory.buffer.world);
     this.longs = this.words;
+    this.bytes = new FrameBytes(this.words);
     this.#number = memory.buffer.world.takeViewsNumber();
   }
 

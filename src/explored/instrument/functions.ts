@@ -98,6 +98,17 @@ export function isAccessCall(call: SyntaxNode, names: AccessNames, inside: Found
   return name !== undefined && (names.calls.has(name) || isParameter(name, inside));
 }
 
+/** Names of the keys of an object pattern; undefined for what has none. */
+export function keysOf(pattern: SyntaxNode): (string | undefined)[] {
+  return childList(pattern, "properties").map((property) => (property["computed"] === true ? undefined : nameOf(child(property, "key"))));
+}
+
+/** Whether a declaration takes a property that may have become a generator method out of an object. */
+export function isAccessPattern(declarator: SyntaxNode, names: AccessNames): boolean {
+  const pattern = child(declarator, "id");
+  return pattern?.type === "ObjectPattern" && child(declarator, "init") !== undefined && keysOf(pattern).some((key) => key !== undefined && names.getters.has(key));
+}
+
 function isParameter(name: string, inside: FoundFunction | undefined): boolean {
   for (let at = inside; at !== undefined; at = at.parent) if (at.parameters.has(name)) return true;
   return false;
@@ -143,6 +154,7 @@ function reachesAccess(found: FoundFunction, byNode: ReadonlyMap<SyntaxNode, Fou
   forOwnNodes(found.node, (node) => {
     if (node.type === "CallExpression") reaches ||= isAccessCall(node, names, found) || elementFunction(node, byNode, names) !== undefined;
     if (node.type === "MemberExpression") reaches ||= names.getters.has(nameOf(child(node, "property")) ?? "");
+    if (node.type === "VariableDeclarator") reaches ||= isAccessPattern(node, names);
   });
   return reaches;
 }

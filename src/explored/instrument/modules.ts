@@ -35,6 +35,8 @@ export const SEAM_NAMES = [
   // What is reached by a table: an operation of a hypercall.
   "handlers",
   "takeRequests", "waitForRequest",
+  // Bytes of whole frames, and the swap file.
+  "set", "subarray", "read", "write",
   "clearFrame", "copyFrame", "readU32", "writeU32", "readU8", "writeU8", "addU32", "copyOut", "copyTo", "copyIn", "loadU8", "storeU8", "exchangeU8",
   "testBit", "testAndSetBit", "testAndClearBit", "open", "close",
 ];
