@@ -7,7 +7,7 @@ import type { HostMemory } from "../host-memory/index.js";
 import type { MoveOutcome } from "../host-memory/operations.js";
 import { $ } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
-import { MemoryView } from "./invariants.js";
+import { MemoryWords } from "./invariants.js";
 import type { Setting } from "./setting.js";
 import { SWAP_FILE } from "./swap-file.js";
 import type { PageView } from "./views.js";
@@ -88,7 +88,7 @@ export function user(setting: Setting, name: string, { gfn, times, offset = 0, e
 export function keepsWhatWasAdded(setting: Setting, gfn: Gfn): (view: ModelView) => string | undefined {
   const { map, contents } = setting.world;
   return (view) => {
-    const memory = new MemoryView(map, view);
+    const memory = new MemoryWords(map, view);
     const entry = memory.entryAt(gfn) ?? 0;
     const first = stateOfEntry(entry) === HVA_SWAPPED ? SWAP_FILE + slotOfEntry(entry) * 1024 : pfnOfEntry(entry) * 1024;
     const added = setting.counts.reduce((sum, count) => sum + count, 0);

@@ -260,6 +260,14 @@ export const EVENT_SCENARIOS: readonly ShippedScenario[] = [
     },
   },
   {
+    name: "shipped-registration-and-sender", says: "the vCPU gives itself a vcpu_info of its own while an event is sent by who may sleep",
+    contents: CONTENTS, pages: [SHARED, INFO], prepare: prepare({ isMapped: true }),
+    make: (setting) => {
+      const vcpu = new ModelVcpu(setting);
+      return { threads: [sender(setting, vcpu, { port: 1, maySleep: true }), vcpuThread(setting, vcpu, [1], INFO, (parts) => parts.registerVcpuInfo())] };
+    },
+  },
+  {
     name: "shipped-event-and-shared-info", says: "the vCPU maps shared_info while an event is sent by who may not sleep",
     contents: CONTENTS, pages: [SHARED], prepare: prepare({ isMapped: false }),
     make: (setting) => {

@@ -32,7 +32,7 @@ const FRAME_WORDS = FRAME_ENTRY_SIZE >>> 2;
 
 /** Asked after each step. */
 export function stepFault(map: CellMap, view: ModelView): string | undefined {
-  const memory = new MemoryView(map, view);
+  const memory = new MemoryWords(map, view);
   for (const cell of map.openCells) {
     const place = openPlaceOf(view.value(cell));
     const fault = place && accessFault(memory, place.pfn, place.gfn);
@@ -46,7 +46,7 @@ export function stepFault(map: CellMap, view: ModelView): string | undefined {
   return negative === undefined ? undefined : `I15: an active count is ${negative}`;
 }
 
-function accessFault(memory: MemoryView, pfn: number, gfn: number | undefined): string | undefined {
+function accessFault(memory: MemoryWords, pfn: number, gfn: number | undefined): string | undefined {
   const frame = `0x${pfn.toString(16)}`;
   if (memory.references(pfn) <= 0) return `I1: an access is in frame ${frame}, which is free`;
   if (gfn === undefined) return memory.pages().some(({ entry }) => isFrameOf(entry, pfn)) ? undefined : `I2: an access is in frame ${frame}, which no page has`;
@@ -62,7 +62,7 @@ function isFrameOf(entry: number | undefined, pfn: number): boolean {
 
 /** Asked when all threads have ended. */
 export function endFault(map: CellMap, view: ModelView, gfns: readonly number[]): string | undefined {
-  const memory = new MemoryView(map, view);
+  const memory = new MemoryWords(map, view);
   return activeAtEnd(map, view) ?? referencesFault(memory) ?? gfns.map((gfn) => nestedFault(memory, gfn)).find((fault) => fault !== undefined);
 }
 
@@ -71,7 +71,7 @@ function activeAtEnd(map: CellMap, view: ModelView): string | undefined {
   return left === undefined ? undefined : `I15: an active count is ${left} at the end`;
 }
 
-function referencesFault(memory: MemoryView): string | undefined {
+function referencesFault(memory: MemoryWords): string | undefined {
   const owners = new Map<number, number>();
   for (const { gfn, entry } of memory.pages()) {
     if (stateOfEntry(entry) === HVA_BUSY) return `I16: page ${gfn} is BUSY at the end`;
@@ -86,7 +86,7 @@ function referencesFault(memory: MemoryView): string | undefined {
 }
 
 /** The nested page table holds no frame that the address space does not hold, and lets nobody write to one that is shared. */
-function nestedFault(memory: MemoryView, gfn: number): string | undefined {
+function nestedFault(memory: MemoryWords, gfn: number): string | undefined {
   const nested = memory.tableEntry(WORD_NPT_ROOT, gfn);
   if ((nested & NPT_PRESENT) === 0) return undefined;
   const entry = memory.entryAt(gfn) ?? 0;
@@ -99,19 +99,19 @@ function activeCells(map: CellMap): readonly number[] {
 }
 
 /** What invariants read of memory, by the words of the shipped layout. */
-export class MemoryView {
+export class MemoryWords {
   readonly #map: CellMap;
-  readonly #view: ModelView;
+  readonly #words: ModelView;
 
-  constructor(map: CellMap, view: ModelView) {
+  constructor(map: CellMap, words: ModelView) {
     this.#map = map;
-    this.#view = view;
+    this.#words = words;
   }
 
   /** A word; one that nobody has touched is 0. */
   word(index: number): number {
     const cell = this.#map.known(index);
-    return cell === undefined ? 0 : this.#view.value(cell);
+    return cell === undefined ? 0 : this.#words.value(cell);
   }
 
   /** References of a frame, 0 = free. */

@@ -10,8 +10,9 @@ import { withSwapFile } from "./swap-file.js";
 import { ModelVcpu, walk, wireFlush } from "./vcpu.js";
 
 const GFN = gfnOf(5);
+const NEIGHBOUR = gfnOf(6);
 const OTHER_SLOT = { id: 1, baseGfn: gfnOf(0), pageCount: PAGE_COUNT } as const;
-const FIRST_SLOT = { id: 2, baseGfn: gfnOf(0), pageCount: 1 } as const;
+const LOWER_SLOTS = [{ id: 2, baseGfn: gfnOf(0), pageCount: 1 }, { id: 3, baseGfn: gfnOf(2), pageCount: 1 }] as const;
 /** A page where the memslot is elsewhere. */
 const LAST = gfnOf(ELSEWHERE + PAGE_COUNT - 1);
 const COMMON = { contents: [0, 4], pages: [GFN] } as const;
@@ -91,6 +92,17 @@ function swappedUsers(setting: Setting): readonly ScenarioThread[] {
   return users;
 }
 
+/** A user of a page that is in the swap file while another page goes there. */
+function swappedUser(setting: Setting): readonly ScenarioThread[] {
+  const wire = withSwapFile(setting);
+  const thread = user(setting, "user", { gfn: GFN, times: 1, wire });
+  const host = setting.attach();
+  wire(host);
+  setting.poke(NEIGHBOUR, 0, 7);
+  $now(host.swapOut([GFN]));
+  return [threadOf("swapper", () => host.swapOut([NEIGHBOUR])), thread];
+}
+
 /** Puts the memslot somewhere else, and has the processor reach its page there. */
 function slotMover(setting: Setting): ScenarioThread {
   const host = setting.attach();
@@ -128,14 +140,13 @@ function searcher(setting: Setting): ScenarioThread {
   };
 }
 
-/** Adds a memslot before the others, and takes it away. */
+/** Adds two memslots before the one that is there, so that the set which a search has begun in is written anew. */
 function slotAdder(setting: Setting): ScenarioThread {
   const host = setting.attach();
   return {
     name: "memslots",
     *run() {
-      yield* $(host.addMemslot(FIRST_SLOT) as unknown);
-      yield* $(host.removeMemslot(FIRST_SLOT.id) as unknown);
+      for (const slot of LOWER_SLOTS) yield* $(host.addMemslot(slot) as unknown);
     },
   };
 }
@@ -193,13 +204,14 @@ export const PAGE_SCENARIOS: readonly ShippedScenario[] = [
   keeping("shipped-move-and-reference", "a page is used with a reference held for each use while its frame moves",
     (setting) => [backingMover(setting), user(setting, "user", { gfn: GFN, times: 1, pageAccess: "map-each-time" })]),
   keeping("shipped-swap-in", "two threads use a page that is in the swap file", swappedUsers),
+  { ...keeping("shipped-swap-in-and-out", "a page is read from the swap file while another is written to it", swappedUser), pages: [GFN, NEIGHBOUR] },
   keeping("shipped-swap-out-and-use", "a page is used while it is swapped out",
     (setting) => [swapper(setting), user(setting, "user", { gfn: GFN, times: 2, wire: withSwapFile(setting) })]),
   losing("shipped-swap-out-and-slots", "a page is swapped out while its memslot moves", (setting) => [swapper(setting), slotMover(setting)]),
   losing("shipped-move-and-slots", "a frame moves while its memslot does", (setting) => [mover(setting, "mover", [GFN]), slotMover(setting)]),
   losing("shipped-use-and-exchange", "a page is used while another memslot comes in the place of its own",
     (setting) => [slotExchanger(setting), revoked(setting, user(setting, "user", { gfn: GFN, times: 1 }))]),
-  { ...losing("shipped-search-and-slots", "a page is looked for while memslots come and go", (setting) => [slotAdder(setting), searcher(setting)]), prepare: moveSlotUp },
+  { ...losing("shipped-search-and-slots", "a page is looked for while memslots are added before its own", (setting) => [slotAdder(setting), searcher(setting)]), prepare: moveSlotUp },
   losing("shipped-discard-and-guest", "a page is discarded while a vCPU writes to it",
     (setting) => {
       const vcpu = new ModelVcpu(setting);

@@ -12,7 +12,7 @@ import type { LinearMemory, XenDomain } from "../hypercall/index.js";
 import { mover, threadOf } from "./actors.js";
 import { $, $now } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
-import { MemoryView } from "./invariants.js";
+import { MemoryWords } from "./invariants.js";
 import type { ScenarioParts, Setting, ShippedScenario } from "./setting.js";
 import { ModelVcpu, walk, wireFlush } from "./vcpu.js";
 
@@ -134,7 +134,7 @@ function reader(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
 function endFault(setting: Setting, area: number): (view: ModelView) => string | undefined {
   const { map } = setting.world;
   return (view) => {
-    const memory = new MemoryView(map, view);
+    const memory = new MemoryWords(map, view);
     const word = (offset: number): number => {
       const entry = memory.entryAt(Math.floor((area + offset) / 4096)) ?? 0;
       return memory.word((entry >>> 12) * 1024 + ((area + offset) % 4096) / 4);

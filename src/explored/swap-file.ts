@@ -4,6 +4,7 @@ import type { SwapStore } from "../host-memory/swap-map.js";
 import { $now } from "./instrument/runtime.js";
 import type { Access } from "./instrument/runtime.js";
 import type { Setting } from "./setting.js";
+import { putWord, wordAt } from "./views.js";
 
 /** The word of the file's first slot; slots are as far apart as frames. */
 export const SWAP_FILE = 2 ** 22;
@@ -15,12 +16,10 @@ export function withSwapFile({ world }: Setting): (host: HostMemory) => void {
   const store = {
     slotCount: SLOT_COUNT,
     *write(slot: number, bytes: Uint8Array): Access<void> {
-      const view = new DataView(bytes.buffer);
-      for (const offset of world.contents) yield { kind: "plain-store", cell: cellOf(slot, offset), value: view.getUint32(offset, true) };
+      for (const offset of world.contents) yield { kind: "plain-store", cell: cellOf(slot, offset), value: wordAt(bytes, offset) };
     },
     *read(slot: number, target: Uint8Array): Access<void> {
-      const view = new DataView(target.buffer);
-      for (const offset of world.contents) view.setUint32(offset, yield { kind: "plain-load", cell: cellOf(slot, offset) }, true);
+      for (const offset of world.contents) putWord(target, offset, yield { kind: "plain-load", cell: cellOf(slot, offset) });
     },
   };
   return (host) => void $now(host.setSwapStore(store as unknown as SwapStore));

@@ -43,8 +43,7 @@ class FrameBytes {
   /** Writes a page over a frame. */
   *set(page: Uint8Array, address: number): Access<void> {
     for (const offset of this.#words.world.contents) {
-      const value = page[offset]! | (page[offset + 1]! << 8) | (page[offset + 2]! << 16) | (page[offset + 3]! << 24);
-      yield { kind: "plain-store", cell: this.#words.cell((address + offset) / 4), value: value >>> 0 };
+      yield { kind: "plain-store", cell: this.#words.cell((address + offset) / 4), value: wordAt(page, offset) };
     }
   }
 
@@ -52,8 +51,7 @@ class FrameBytes {
   *subarray(from: number): Access<Uint8Array> {
     const page = new Uint8Array(PAGE_SIZE);
     for (const offset of this.#words.world.contents) {
-      const value = yield { kind: "plain-load", cell: this.#words.cell((from + offset) / 4) };
-      for (let byte = 0; byte < 4; byte++) page[offset + byte] = value >>> (8 * byte);
+      putWord(page, offset, yield { kind: "plain-load", cell: this.#words.cell((from + offset) / 4) });
     }
     return page;
   }
@@ -287,4 +285,14 @@ export class PageView {
 /** `value` with the bits of `mask` taken from `bits`; unsigned. */
 function withBits(value: number, mask: number, bits: number): number {
   return ((value & ~mask) | (bits & mask)) >>> 0;
+}
+
+/** The word at `offset` of bytes, unsigned. */
+export function wordAt(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0;
+}
+
+/** Writes the word at `offset` of bytes. */
+export function putWord(bytes: Uint8Array, offset: number, value: number): void {
+  for (let byte = 0; byte < 4; byte++) bytes[offset + byte] = value >>> (8 * byte);
 }

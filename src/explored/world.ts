@@ -3,6 +3,7 @@
  * before the threads begin; the words are then what the exploration starts from. A word's cell is the same in every execution.
  */
 import type { Operation } from "../explore/index.js";
+import { XEN_BLOCK_BASE, XEN_DOMAIN, XEN_VCPU } from "../abi/xen-block.js";
 import * as layout from "../host-memory/layout.js";
 
 /** Room for words that are first touched while threads run. */
@@ -31,13 +32,21 @@ export function openPlaceOf(value: number): { readonly pfn: number; readonly gfn
   return { pfn: value % PFN_LIMIT, gfn: gfn < 0 ? undefined : gfn };
 }
 
-/** Names of the words that host-memory has one of. */
-const WORD_NAMES = new Map<number, string>(Object.entries(layout).flatMap(([name, value]) =>
-  (name.startsWith("WORD_") && typeof value === "number" ? [[value, name.slice("WORD_".length).toLowerCase().replaceAll("_", " ")] as const] : [])));
+const inXenBlock = (field: number): number => (XEN_BLOCK_BASE + field) >>> 2;
+const words = (name: string): string => name.replace(/([A-Z])/g, " $1").replaceAll("_", " ").toLowerCase();
+
+/** Names of the words that host-memory and the Xen block have one of, vCPU 0's included. */
+const WORD_NAMES = new Map<number, string>([
+  ...Object.entries(XEN_DOMAIN).map(([name, field]) => [inXenBlock(field), words(name)] as const),
+  ...Object.entries(XEN_VCPU).map(([name, field]) => [inXenBlock(XEN_DOMAIN.vcpus + field), words(name)] as const),
+  ...Object.entries(layout).flatMap(([name, value]) =>
+    (name.startsWith("WORD_") && typeof value === "number" ? [[value, name.slice("WORD_".length).toLowerCase().replaceAll("_", " ")] as const] : [])),
+]);
 
 /** Which cell stands for which word, for one scenario and all its executions. */
 export class CellMap {
   readonly #cells = new Map<number, number>();
+  readonly #given = new Map<number, string>();
   #active: readonly number[] = [];
   /** How many cells there were when #active was made. */
   #activeCount = 0;
@@ -53,7 +62,7 @@ export class CellMap {
     if (known !== undefined) return known;
     const cell = this.names.length;
     this.#cells.set(index, cell);
-    this.names.push(nameOf(index));
+    this.names.push(this.#nameOf(index));
     return cell;
   }
 
@@ -93,13 +102,14 @@ export class CellMap {
 
   /** Gives the word at `index` a name for people. */
   name(index: number, name: string): void {
+    this.#given.set(index, name);
     this.names[this.cellOf(index)] = name;
   }
-}
 
-function nameOf(index: number): string {
-  if (index >= WAKE_UPS && index < OPEN_FRAMES) return `wake-ups of ${nameOf(index - WAKE_UPS)}`;
-  return WORD_NAMES.get(index) ?? `word 0x${(index * 4).toString(16)}`;
+  #nameOf(index: number): string {
+    if (index >= WAKE_UPS && index < OPEN_FRAMES) return `wake-ups of ${this.#nameOf(index - WAKE_UPS)}`;
+    return this.#given.get(index) ?? WORD_NAMES.get(index) ?? `word 0x${(index * 4).toString(16)}`;
+  }
 }
 
 /** One execution's memory before its threads begin. */

@@ -91,6 +91,8 @@ export function forOwnNodes(root: SyntaxNode, visit: (node: SyntaxNode, above: S
 /** Whether a call may come to a shared access, as seen from inside `inside`. */
 export function isAccessCall(call: SyntaxNode, names: AccessNames, inside: FoundFunction | undefined): boolean {
   const callee = child(call, "callee")!;
+  // A function that is called where it stands.
+  if (isFunction(callee)) return true;
   // handlers[number](call): the table's name stands for all that is in it.
   const named = callee["computed"] === true ? child(callee, "object") : callee;
   if (callee.type === "MemberExpression") return names.calls.has(nameOf(named?.type === "MemberExpression" ? child(named, "property") : named) ?? "");
