@@ -27,8 +27,6 @@ const ELSEWHERE = FIRST * 4096 + 0x200;
 /** The words of an area that are ever other than 0: state, entry time, times of the two states. */
 const TIMES = [RUNSTATE_running, RUNSTATE_blocked].map((state) => TIME + 8 * state);
 const WORDS = [STATE, ENTRY, ENTRY + 4, ...TIMES];
-/** The top bit of the entry time, in its upper half. */
-const UPDATE = 2 ** 31;
 /** When the state changes, and what to. */
 const CHANGES = [[5, RUNSTATE_blocked], [9, RUNSTATE_running]] as const;
 const STATE_AT = new Map<number, number>([[0, RUNSTATE_running], ...CHANGES]);
@@ -98,6 +96,13 @@ function fault({ state, entry, times }: Found): string | undefined {
   return STATE_AT.get(entry) === state ? undefined : `I10: run state ${state} at entry time ${entry}`;
 }
 
+/** The entry time, read whole by its halves as Linux' get64 does where it has no access of 64 bits; undefined = it is being changed. */
+function* entryTime(at: (word: number) => Access<number>): Access<number | undefined> {
+  const upper = yield* at(ENTRY + 4);
+  const lower = yield* at(ENTRY);
+  return upper === 0 && (yield* at(ENTRY + 4)) === 0 ? lower : undefined;
+}
+
 /** Guest code on another vCPU. Within one stay in guest mode, so that the area does not move while it reads. */
 function reader(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
   const { modules, world } = setting;
@@ -110,12 +115,11 @@ function reader(setting: Setting, vcpu: ModelVcpu): ScenarioThread {
       const place = (CROSSING + word) % 4096;
       return read(word < TIME ? first : second, place);
     };
-    const upper = yield* at(ENTRY + 4);
-    const entry = yield* at(ENTRY);
+    const before = yield* entryTime(at);
     const state = yield* at(STATE);
     const times = [yield* at(TIMES[0]!), yield* at(TIMES[1]!)];
-    const isSame = (yield* at(ENTRY)) === entry && (yield* at(ENTRY + 4)) === 0 && upper < UPDATE;
-    return isSame ? { state, entry, times } : undefined;
+    const isSame = before !== undefined && before === (yield* entryTime(at));
+    return isSame ? { state, entry: before, times } : undefined;
   };
   return {
     name: "guest",
