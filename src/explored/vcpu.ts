@@ -25,7 +25,11 @@ export class ModelVcpu {
   constructor({ world }: Setting) {
     this.words = new ModelWords(world);
     this.longs = this.words;
-    for (const field of ["request", "guestEpoch", "guestEpochWaiters"] as const) world.map.name(this.wordIndex(VCPU[field]), field);
+    for (const field of ["request", "guestEpoch", "guestEpochWaiters"] as const) {
+      world.map.name(this.wordIndex(VCPU[field]), field);
+      // Before the first schedule, so that a picture has its name.
+      this.words.wakeUpCell(this.wordIndex(VCPU[field]));
+    }
   }
 
   wordIndex(field: number): number {
