@@ -9,12 +9,14 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { explore } from "../dist/explore/index.js";
 import { addTally, explorePart, Explorer, SharedStateSet, sharedStates, splitSearch } from "../dist/explore/deep/index.js";
 import { findScenario } from "../dist/cli/explore-command.js";
 
 const WRITE_EVERY_MS = 3000;
 const SHOW_EVERY_MS = 500;
 const NOT_FINISHED = 3;
+const NAMING_RUNS = 300;
 
 if (isMainThread) process.exitCode = await main().catch((error) => (process.stderr.write(`explore:deep: ${error.message}\n`), 2));
 else await work();
@@ -23,7 +25,7 @@ else await work();
 
 async function work() {
   const { name, options, buffer } = workerData;
-  const { machineOptions } = new Explorer(await findScenario(name, options.mutation), options);
+  const { machineOptions } = await explorerOf(name, options);
   const visited = new SharedStateSet(buffer);
   parentPort.on("message", ({ index, path }) => {
     let shownMs = Date.now();
@@ -35,6 +37,16 @@ async function work() {
     parentPort.postMessage({ index, tally, findings });
   });
   parentPort.postMessage({});
+}
+
+/**
+ * Words of the shipped source get their places as they are touched. Threads that share a set of states have to mean the same word by the same
+ * place; so all begin with the same runs by chance, which touch what there is.
+ */
+async function explorerOf(name, options) {
+  const scenario = await findScenario(name, options.mutation);
+  explore(scenario, { ...options, scheduler: "random", runs: NAMING_RUNS, findsAll: true });
+  return new Explorer(scenario, options);
 }
 
 // The main thread: splits, hands out, writes down.
@@ -84,7 +96,7 @@ function readState(file, key) {
 
 async function main() {
   const { name, options, minutes, workers, parts: partsMin, statesMax, file } = readArguments();
-  const explorer = new Explorer(await findScenario(name, options.mutation), options);
+  const explorer = await explorerOf(name, options);
   const split = splitSearch(explorer.machineOptions, partsMin);
   const key = JSON.stringify([name, options, split.parts.length, split.tally, split.parts.at(-1) ?? []]);
   const state = readState(file, key) ?? { key, done: [], tally: split.tally, findings: split.findings };

@@ -2,8 +2,11 @@
  * The seam `#sync`, explored side: the functions of src/sync/real with the same meaning, each access an operation of the model. Locks and
  * sleeping are operations of their own. Words that only count for statistics are no shared accesses here (`isCounter`).
  *
- * Not here: 64-bit words, which the explored protocols use for counters only.
+ * A 64-bit word is one cell, that of its lower half, and one access, as it is on the host. Bound: its value is below 2^32, or all ones
+ * ("none"); so its upper half, read by itself, is 0.
  */
+import { MACHINE_BLOCK_BASE, REQUEST_COUNTERS } from "../abi/channels.js";
+import { HYPERCALL_COUNT_COLUMNS, HYPERCALL_COUNT_ROWS, XEN_BLOCK_BASE, XEN_DOMAIN } from "../abi/xen-block.js";
 import { LONG_COUNTER_COUNT_MAX, WORD_MMU_LOCK, WORD_POOL_LOCK, WORD_SWAP_LOCK, WORD_USER_COUNTERS } from "../host-memory/layout.js";
 import type { Access } from "./instrument/runtime.js";
 import { $ } from "./instrument/runtime.js";
@@ -36,12 +39,19 @@ export interface ModelBuffer {
   readonly world: World;
 }
 
-const COUNTER_WORDS_END = WORD_USER_COUNTERS + 0x200;
-const COUNTER_WORDS_BEGIN = WORD_USER_COUNTERS - 2 * LONG_COUNTER_COUNT_MAX;
+const REQUEST_COUNTER_WORDS = Object.values(REQUEST_COUNTERS).map((offset) => (MACHINE_BLOCK_BASE + offset) >>> 2);
+const HYPERCALL_COUNTS = (XEN_BLOCK_BASE + XEN_DOMAIN.counts) >>> 2;
+
+/** First words, and the words behind the last ones, of what only counts for statistics. */
+const COUNTERS: readonly (readonly [number, number])[] = [
+  [WORD_USER_COUNTERS - 2 * LONG_COUNTER_COUNT_MAX, WORD_USER_COUNTERS + 0x200],
+  [Math.min(...REQUEST_COUNTER_WORDS), Math.max(...REQUEST_COUNTER_WORDS) + 2],
+  [HYPERCALL_COUNTS, HYPERCALL_COUNTS + HYPERCALL_COUNT_ROWS * HYPERCALL_COUNT_COLUMNS],
+];
 
 /** Whether a word only counts for statistics. */
 function isCounter(index: number): boolean {
-  return index >= COUNTER_WORDS_BEGIN && index < COUNTER_WORDS_END;
+  return COUNTERS.some(([from, to]) => index >= from && index < to);
 }
 
 /** Stand-ins for the views that the real seam makes. */
@@ -49,7 +59,7 @@ export function sharedWordsOf(buffer: ModelBuffer): ModelWords {
   return new ModelWords(buffer.world);
 }
 
-/** As above; nothing that is explored uses it but counters. */
+/** As above. */
 export function sharedLongsOf(buffer: ModelBuffer): ModelWords {
   return new ModelWords(buffer.world);
 }
@@ -93,14 +103,50 @@ export function atomicCompareExchange(words: ModelWords, index: number, expected
   return update(words, index, (old) => (old === expected ? replacement | 0 : old));
 }
 
-/** Counters only: 64-bit words are never part of a protocol that is explored. */
-export function atomicAddLong(): bigint {
-  return 0n;
+const NONE_LONG = (1n << 64n) - 1n;
+const NONE = -1;
+
+/** What the cell of a 64-bit word holds for a value. */
+function cellValueOf(value: bigint): number {
+  const unsigned = BigInt.asUintN(64, value);
+  if (unsigned === NONE_LONG) return NONE;
+  if (unsigned >= 1n << 32n) throw new Error(`expected a 64-bit value below 2^32, which is all that is modelled, got ${unsigned}`);
+  return Number(unsigned);
+}
+
+/** A signed value, as atomics of a BigInt64Array give. */
+function longOf(cellValue: number): bigint {
+  return cellValue === NONE ? -1n : BigInt(cellValue >>> 0);
+}
+
+function* updateLong(longs: ModelWords, index: number, by: (value: bigint) => bigint): Access<bigint> {
+  if (isCounter(2 * index)) return 0n;
+  return longOf(yield { kind: "update", cell: longs.cell(2 * index), by: (value) => cellValueOf(by(longOf(value))) });
 }
 
 /** As in src/sync/real. */
-export function atomicLoadLong(): bigint {
-  return 0n;
+export function* atomicLoadLong(longs: ModelWords, index: number): Access<bigint> {
+  return isCounter(2 * index) ? 0n : longOf(yield { kind: "load", cell: longs.cell(2 * index) });
+}
+
+/** As in src/sync/real. */
+export function* atomicStoreLong(longs: ModelWords, index: number, value: bigint): Access<void> {
+  yield { kind: "store", cell: longs.cell(2 * index), value: cellValueOf(value) };
+}
+
+/** As in src/sync/real. */
+export function atomicAddLong(longs: ModelWords, index: number, value: bigint): Access<bigint> {
+  return updateLong(longs, index, (old) => old + value);
+}
+
+/** As in src/sync/real. */
+export function atomicOrLong(longs: ModelWords, index: number, bits: bigint): Access<bigint> {
+  return updateLong(longs, index, (old) => old | bits);
+}
+
+/** As in src/sync/real. */
+export function atomicAndLong(longs: ModelWords, index: number, mask: bigint): Access<bigint> {
+  return updateLong(longs, index, (old) => old & mask);
 }
 
 /** As in src/sync/real. */

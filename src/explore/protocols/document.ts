@@ -85,7 +85,8 @@ function faultsTable(faults: readonly FaultRow[], verdicts: Verdicts): string {
   return `${rowOf(["", "fault", "shown by", "verdict", "replay", "without the fault", "remark"])}|---|---|---|---|---|---|---|\n${rows.join("")}`;
 }
 
-function questionsTable(verdicts: Verdicts): string {
+/** The mail's questions: answers, and schedules that show them. */
+export function questionsTable(verdicts: Verdicts): string {
   const rows = QUESTIONS.map(({ id, asks, answer, shown }) => {
     const evidence = shown.map((place) => {
       const { verdict, replay } = verdicts.of(place);

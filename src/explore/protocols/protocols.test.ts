@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { explore } from "../explore.js";
 import { ALL_SCENARIOS } from "./catalogue.js";
-import { protocolsDocument, Verdicts } from "./document.js";
+import { protocolsDocument, questionsTable, Verdicts } from "./document.js";
 import { QUESTIONS } from "./questions.js";
 import { exploreVariant } from "./search.js";
 import { load, protocol, store, thread, useWrite, free, Words } from "./steps.js";
@@ -70,6 +70,11 @@ test("all questions of the mail have an answer", () => {
 test("docs/protocols.md is up to date", () => {
   const committed = readFileSync(new URL("../../../docs/protocols.md", import.meta.url), "utf8");
   assert.ok(committed === protocolsDocument(verdicts), "docs/protocols.md is out of date: run node scripts/docs.mjs and commit what it writes");
+});
+
+test("the questions in docs/page-lifetimes.md are up to date", () => {
+  const committed = readFileSync(new URL("../../../docs/page-lifetimes.md", import.meta.url), "utf8");
+  assert.ok(committed.includes(`-->\n${questionsTable(verdicts)}<!-- end -->`), "docs/page-lifetimes.md is out of date: run node scripts/docs.mjs and commit what it writes");
 });
 
 test("a wrong expectation is noticed", () => {

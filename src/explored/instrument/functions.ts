@@ -91,9 +91,24 @@ export function forOwnNodes(root: SyntaxNode, visit: (node: SyntaxNode, above: S
 /** Whether a call may come to a shared access, as seen from inside `inside`. */
 export function isAccessCall(call: SyntaxNode, names: AccessNames, inside: FoundFunction | undefined): boolean {
   const callee = child(call, "callee")!;
-  if (callee.type === "MemberExpression") return names.calls.has(nameOf(child(callee, "property")) ?? "");
+  // A function that is called where it stands.
+  if (isFunction(callee)) return true;
+  // handlers[number](call): the table's name stands for all that is in it.
+  const named = callee["computed"] === true ? child(callee, "object") : callee;
+  if (callee.type === "MemberExpression") return names.calls.has(nameOf(named?.type === "MemberExpression" ? child(named, "property") : named) ?? "");
   const name = nameOf(callee);
   return name !== undefined && (names.calls.has(name) || isParameter(name, inside));
+}
+
+/** Names of the keys of an object pattern; undefined for what has none. */
+export function keysOf(pattern: SyntaxNode): (string | undefined)[] {
+  return childList(pattern, "properties").map((property) => (property["computed"] === true ? undefined : nameOf(child(property, "key"))));
+}
+
+/** Whether a declaration takes a property that may have become a generator method out of an object. */
+export function isAccessPattern(declarator: SyntaxNode, names: AccessNames): boolean {
+  const pattern = child(declarator, "id");
+  return pattern?.type === "ObjectPattern" && child(declarator, "init") !== undefined && keysOf(pattern).some((key) => key !== undefined && names.getters.has(key));
 }
 
 function isParameter(name: string, inside: FoundFunction | undefined): boolean {
@@ -141,6 +156,7 @@ function reachesAccess(found: FoundFunction, byNode: ReadonlyMap<SyntaxNode, Fou
   forOwnNodes(found.node, (node) => {
     if (node.type === "CallExpression") reaches ||= isAccessCall(node, names, found) || elementFunction(node, byNode, names) !== undefined;
     if (node.type === "MemberExpression") reaches ||= names.getters.has(nameOf(child(node, "property")) ?? "");
+    if (node.type === "VariableDeclarator") reaches ||= isAccessPattern(node, names);
   });
   return reaches;
 }

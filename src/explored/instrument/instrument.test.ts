@@ -1,13 +1,13 @@
 /** The instrumentation: what it makes of each form, and that taking it out again gives the text that ships. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { optionsFor, readInstrumented, SEAM_NAMES } from "./modules.js";
+import { optionsFor, readInstrumented, SEAM_GETTERS, SEAM_NAMES } from "./modules.js";
 import { instrument } from "./instrument.js";
-import { $now, setAtOnce } from "./runtime.js";
+import { $now, $refuse, setAtOnce } from "./runtime.js";
 import type { Access } from "./runtime.js";
 import { shapeOf, strippedShapeOf } from "./strip.js";
 
-const OPTIONS = { seamNames: SEAM_NAMES, importOf: (specifier: string): string => specifier, runtimeOf: (): string => "runtime" };
+const OPTIONS = { seamNames: SEAM_NAMES, seamGetters: SEAM_GETTERS, importOf: (specifier: string): string => specifier, runtimeOf: (): string => "runtime" };
 
 function made(text: string): string {
   return instrument([{ path: "x.js", text }], OPTIONS)[0]!.text.split("\n").slice(1).join("\n");
@@ -17,7 +17,7 @@ test("functions, methods, getters, arrows and element methods that come to a sha
   assert.equal(made("function f() { return atomicLoad(w, 1); }"), "function* f() { return (yield* $(atomicLoad(w, 1))); }");
   assert.equal(made("function g() { return 1 + h(); } function h() { return 2; }"), "function g() { return 1 + h(); } function h() { return 2; }");
   assert.equal(made("class A { #x = 1; get e() { return atomicLoad(w, this.#x); } m() { return this.e + this.e; } }"),
-    "class A { #x = 1; *e$get() { return (yield* $(atomicLoad(w, this.#x))); } *m() { return (yield* $get(this, \"e\")) + (yield* $get(this, \"e\")); } }");
+    "class A { #x = 1; get e() { return $refuse(\"e\"); } *e$get() { return (yield* $(atomicLoad(w, this.#x))); } *m() { return (yield* $get(this, \"e\")) + (yield* $get(this, \"e\")); } }");
   assert.equal(made("class A { static make() { return lock(w, 1); } }"), "class A { static *make() { return (yield* $(lock(w, 1))); } }");
   assert.equal(made("const f = (a) => atomicLoad(w, a);"), "const f = (function* $value(a) { return ( (yield* $(atomicLoad(w, a)))); }).bind(this);");
   assert.equal(made("const f = (pages) => pages.forEach((page) => lock(w, page));"),
@@ -25,6 +25,13 @@ test("functions, methods, getters, arrows and element methods that come to a sha
   assert.equal(made("function f(v) { return v.map(g); } function g() { return atomicLoad(w, 1); }"),
     "function* f(v) { return (yield* $each(\"map\", v, g)); } function* g() { return (yield* $(atomicLoad(w, 1))); }");
   assert.equal(made("const f = (use) => use?.(1);"), "const f = (function* $value(use) { return ( (yield* $(use?.(1)))); }).bind(this);");
+});
+
+test("a pattern that takes a property which is waited for waits for it, and who cannot wait is told", () => {
+  assert.equal(made("class A { get e() { return atomicLoad(w, 1); } m() { const { e, f } = this; return e + f; } }"),
+    'class A { get e() { return $refuse("e"); } *e$get() { return (yield* $(atomicLoad(w, 1))); } *m() { const { e, f } = (yield* $take(this, ["e","f"])); return e + f; } }');
+  assert.throws(() => made("class A { get e() { return atomicLoad(w, 1); } m() { const { e, ...f } = this; return f; } }"), /a pattern with a rest/);
+  assert.throws(() => $refuse("e"), /expected e to be read where it can be waited for/);
 });
 
 test("what a constructor does is done at once", () => {

@@ -3,14 +3,15 @@
  * every call of one waits for it (yield*). Nothing else changes. `strip.ts` is the way back, by which a test proves just that.
  *
  *     lock(words, index);                      (yield* $(lock(words, index)));
- *     get epoch() { return load(…); }          *epoch$get() { return (yield* $(load(…))); }
+ *     get epoch() { return load(…); }          get epoch() { return $refuse("epoch"); } *epoch$get() { return (yield* $(load(…))); }
  *     this.epoch                               (yield* $get(this, "epoch"))
+ *     const { epoch, words } = this;           const { epoch, words } = (yield* $take(this, ["epoch", "words"]));
  *     pages.forEach((page) => cut(page))       (yield* $each("forEach", pages, (function* $value(page) { return (yield* $(cut(page))); }).bind(this)))
  *
  * A constructor cannot yield: what it does is done at once (`$now`), so scenarios make their objects before the threads begin.
  */
 import MagicString from "magic-string";
-import { elementFunction, findFunctions, forOwnNodes, isAccessCall, markFunctions } from "./functions.js";
+import { elementFunction, findFunctions, forOwnNodes, isAccessCall, isAccessPattern, keysOf, markFunctions } from "./functions.js";
 import type { AccessNames, FoundFunction } from "./functions.js";
 import { child, childList, nameOf, parseModule } from "./syntax.js";
 import type { SyntaxNode } from "./syntax.js";
@@ -25,15 +26,17 @@ export interface ModuleText {
 export interface InstrumentOptions {
   /** Names of the seam's functions and methods that are shared accesses. */
   readonly seamNames: Iterable<string>;
+  /** Names of the stand-ins' properties that are shared accesses. */
+  readonly seamGetters: Iterable<string>;
   /** What an import of `specifier` in the module at `path` becomes. */
   readonly importOf: (specifier: string, path: string) => string;
-  /** Where the runtime's `$`, `$get`, `$each` and `$now` come from, as seen from the module at `path`. */
+  /** Where the runtime's functions come from, as seen from the module at `path`. */
   readonly runtimeOf: (path: string) => string;
 }
 
 /** Instruments a set of modules together. Throws Error where the text uses what cannot be instrumented. */
 export function instrument(modules: readonly ModuleText[], options: InstrumentOptions): ModuleText[] {
-  const names: AccessNames = { calls: new Set(options.seamNames), getters: new Set() };
+  const names: AccessNames = { calls: new Set(options.seamNames), getters: new Set(options.seamGetters) };
   const parsed = modules.map((module) => {
     const tree = parseModule(module.text);
     return { ...module, tree, functions: findFunctions(tree) };
@@ -65,7 +68,7 @@ class Rewriting {
       this.#rewriteOwn(found.node, found);
       if (found.mayAccess) this.#makeGenerator(found);
     }
-    this.#edit.prepend(`import { $, $each, $get, $now } from "${options.runtimeOf(this.#path)}";\n`);
+    this.#edit.prepend(`import { $, $each, $get, $now, $refuse, $take } from "${options.runtimeOf(this.#path)}";\n`);
     return this.#edit.toString();
   }
 
@@ -79,6 +82,7 @@ class Rewriting {
     forOwnNodes(root, (node, above) => {
       if (node.type === "CallExpression") this.#rewriteCall(node, above, inside);
       if (node.type === "MemberExpression") this.#rewriteGetter(node, above, inside);
+      if (node.type === "VariableDeclarator") this.#rewritePattern(node, inside);
     });
   }
 
@@ -114,6 +118,14 @@ class Rewriting {
     this.#wrap(member, "$get(", ")", inside);
   }
 
+  /** A pattern that takes a property which may have become a generator method out of an object. */
+  #rewritePattern(declarator: SyntaxNode, inside: FoundFunction | undefined): void {
+    if (!isAccessPattern(declarator, this.#names)) return;
+    const keys = keysOf(child(declarator, "id")!);
+    if (keys.includes(undefined)) this.#refuse(declarator, "a pattern with a rest or a computed key");
+    this.#wrap(child(declarator, "init")!, "$take(", `, ${JSON.stringify(keys)})`, inside);
+  }
+
   #wrap(node: SyntaxNode, before: string, after: string, inside: FoundFunction | undefined, hasOwnEnd = false): void {
     const mayYield = inside !== undefined && inside.role !== "constructor";
     const head = mayYield ? `(yield* ${before}` : `$now(${before}`;
@@ -134,7 +146,9 @@ class Rewriting {
     const key = child(owner, "key")!;
     if (role === "getter") {
       const get = this.#text.lastIndexOf("get ", key.start);
-      this.#edit.overwrite(get, key.end, `*${nameOf(key)!}$get`);
+      const name = nameOf(key)!;
+      // Who takes it in a way that cannot be rewritten (a parameter's pattern) is told, and does not get undefined.
+      this.#edit.overwrite(get, key.end, `${name.startsWith("#") ? "" : `get ${name}() { return $refuse("${name}"); } `}*${name}$get`);
     } else {
       this.#edit.appendRight(key.start, "*");
     }

@@ -14,26 +14,40 @@ import type { InstrumentOptions, ModuleText } from "./instrument.js";
 const DIST = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Folders and files of dist that are explored. */
-const INSTRUMENTED = ["host-memory", "guest-page", "exit/requests", "sync/real/reader-slots.js"];
-/** Modules that have a stand-in. */
+const INSTRUMENTED = [
+  "host-memory", "guest-page", "hypercall", "exit/requests", "exit/halt.js", "exit/interrupts.js", "exit/pause.js", "sync/real/reader-slots.js",
+];
+/** Modules that have a stand-in: those that touch memory, and constants that are smaller here. */
 const STAND_INS: Readonly<Record<string, string>> = {
   "host-memory/host-views.raw.js": "explored/views.js",
   "guest-page/page-view.raw.js": "explored/views.js",
   "sync/real/atomics.js": "explored/seam.js",
+  "host-memory/layout.js": "explored/smaller/host-layout.js",
+  "abi/xen/index.js": "explored/smaller/xen-constants.js",
 };
 /** The seam's functions and the stand-ins' methods that are shared accesses. */
 export const SEAM_NAMES = [
   "atomicLoad", "atomicStore", "atomicAdd", "atomicOr", "atomicAnd", "atomicExchange", "atomicCompareExchange", "waitWhile", "waitUntilChanged", "spinUntilChanged",
   "notifyWaiters", "lock", "tryLock", "unlock", "withLock", "withLockInTurn", "withLockIfFree", "synchronizeReaders",
+  "atomicLoadLong", "atomicStoreLong", "atomicAddLong", "atomicOrLong", "atomicAndLong",
   // What the protocols call upwards: whoever wires it may come to shared accesses.
-  "tlbs", "code", "invalidateRangeStart", "invalidateRangeEnd",
-  "clearFrame", "copyFrame", "readU32", "writeU32", "addU32", "open", "close",
+  "tlbs", "code", "invalidateRangeStart", "invalidateRangeEnd", "#kick", "kick",
+  // What is reached by a table: an operation of a hypercall.
+  "handlers",
+  "takeRequests", "waitForRequest",
+  // Bytes of whole frames, and the swap file.
+  "set", "subarray", "read", "write",
+  "clearFrame", "copyFrame", "readU32", "writeU32", "readU8", "writeU8", "addU32", "copyOut", "copyTo", "copyIn", "loadU8", "storeU8", "exchangeU8",
+  "testBit", "testAndSetBit", "testAndClearBit", "open", "close",
 ];
+/** Properties of stand-ins that are shared accesses. */
+export const SEAM_GETTERS = ["requests"];
 
 /** The compiled modules that are instrumented, tests left out. */
 export function readInstrumented(): ModuleText[] {
-  const paths = INSTRUMENTED.flatMap((entry) => (entry.endsWith(".js") ? [entry] : readdirSync(join(DIST, entry)).map((name) => posix.join(entry, name))));
-  const wanted = paths.filter((path) => path.endsWith(".js") && !/\.(?:test|worker|words|raw)\.js$/.test(path));
+  const below = (folder: string): string[] => (readdirSync(join(DIST, folder), { recursive: true }) as string[]).map((name) => posix.join(folder, name.replaceAll("\\", "/")));
+  const paths = INSTRUMENTED.flatMap((entry) => (entry.endsWith(".js") ? [entry] : below(entry)));
+  const wanted = paths.filter((path) => path.endsWith(".js") && !/\.(?:test|worker|words|raw)\.js$|\/testing\/|support-table/.test(path) && STAND_INS[path] === undefined);
   return wanted.sort().map((path) => ({ path, text: readFileSync(join(DIST, path), "utf8") }));
 }
 
@@ -46,7 +60,7 @@ export function optionsFor(modules: readonly ModuleText[]): InstrumentOptions {
     return relative.startsWith(".") ? relative : `./${relative}`;
   };
   return {
-    seamNames: SEAM_NAMES,
+    seamNames: SEAM_NAMES, seamGetters: SEAM_GETTERS,
     runtimeOf: () => inDist("explored/instrument/runtime.js"),
     importOf: (specifier, path) => {
       if (specifier === "#sync") return beside(path, "sync.js");

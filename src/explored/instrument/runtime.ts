@@ -38,6 +38,18 @@ export function $get(object: Record<string, unknown>, name: string): unknown {
   return $(typeof getter === "function" ? (getter as () => unknown).call(object) : object[name]);
 }
 
+/** Reads several properties, of which some may have become generator methods; an object with just these. */
+export function* $take(object: Record<string, unknown>, names: readonly string[]): Access<Record<string, unknown>> {
+  const taken: Record<string, unknown> = {};
+  for (const name of names) taken[name] = yield* $get(object, name) as Access<unknown>;
+  return taken;
+}
+
+/** What a getter does that has become a generator method: somebody reads it who cannot wait. */
+export function $refuse(name: string): never {
+  throw new Error(`expected ${name} to be read where it can be waited for: read it in a statement of its own`);
+}
+
 type ElementFunction = (...args: unknown[]) => unknown;
 
 /**

@@ -31,12 +31,20 @@ function isRuntimeImport(statement: SyntaxNode): boolean {
 }
 
 function toShape(value: unknown, change: (node: SyntaxNode) => SyntaxNode): Shape {
-  if (Array.isArray(value)) return value.map((element) => toShape(element, change));
+  if (Array.isArray(value)) return value.filter((element) => !isRefusal(element)).map((element) => toShape(element, change));
   if (!isNode(value)) return value === undefined || value instanceof RegExp ? String(value) : value as Shape;
   const node = change(value);
   const isModuleName = /^(?:Import|Export)\w*Declaration$/.test(node.type);
   const fields = Object.entries(node).filter(([field]) => !LEFT_OUT.has(field) && !(isModuleName && field === "source"));
   return Object.fromEntries(fields.map(([field, inner]) => [field, toShape(inner, change)]));
+}
+
+/** A getter that only refuses: put before the method that a getter became. */
+function isRefusal(element: unknown): boolean {
+  if (!isNode(element) || element.type !== "MethodDefinition" || element["kind"] !== "get") return false;
+  const [statement] = childList(child(child(element, "value")!, "body")!, "body");
+  const call = statement && child(statement, "argument");
+  return call?.type === "CallExpression" && nameOf(child(call, "callee")) === "$refuse";
 }
 
 /** Takes one layer of instrumentation off a node. */
@@ -56,12 +64,14 @@ function stripCall(call: SyntaxNode): SyntaxNode {
   return isBound ? arrowOf(bound) : call;
 }
 
-/** What `$`, `$get` and `$each` were put around. */
+/** What the runtime's functions were put around. */
 function unwrapped(node: SyntaxNode): SyntaxNode {
   if (node.type !== "CallExpression") return node;
   const args = childList(node, "arguments");
   switch (nameOf(child(node, "callee"))) {
     case "$":
+      return args[0]!;
+    case "$take":
       return args[0]!;
     case "$get":
       return memberOf(args[0]!, String(args[1]!["value"]));
