@@ -59,13 +59,13 @@ function unlessDone(name, output, inputs, salt, step) {
 unlessDone("typescript", join(dist, "machine/index.js"), [join(root, "src"), join(root, "tsconfig.json"), join(root, "package-lock.json")], "", () => {
   run("typescript", "node_modules/typescript/bin/tsc", ["-p", "tsconfig.json"]);
   for (const asset of ["platform/node/guest-image/init.sh"]) cpSync(join(root, "src", asset), join(dist, asset));
-  run("instruction tables", "dist/cpu/generate/main.js", [generated, interpreter]);
+  run("instruction tables", "dist/cpu/generate/main.js", [generated, interpreter, join(dist, "cpu/translator")]);
 });
 
 unlessDone("processor", join(dist, "cpu/core.wasm"), [interpreter, join(root, "package-lock.json")], OPTIMISATION, () => {
   run("processor", "node_modules/assemblyscript/bin/asc.js", [
     join("src/cpu/interpreter/main.ts"), OPTIMISATION, "--noAssert", "--runtime", "stub",
     "--importMemory", "--sharedMemory", "--initialMemory", "4096", "--maximumMemory", "65536", "--memoryBase", "4096",
-    "--enable", "threads", "--enable", "simd", "--enable", "bulk-memory", "--disableWarning", "-o", "dist/cpu/core.wasm",
+    "--exportTable", "--enable", "threads", "--enable", "simd", "--enable", "bulk-memory", "--disableWarning", "-o", "dist/cpu/core.wasm",
   ]);
 });

@@ -57,6 +57,8 @@ export const MAPPED_PAGES_BASE = 0x01fd_0000;
 export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
+/** Traces that wait for the translator at most. */
+export const HOT_TRACES_MAX = 256;
 /** Leaf tables, one page each. */
 export const TABLE_AREA_BASE = VCPU_AREA_BASE + VCPU_COUNT_MAX * VCPU_AREA_STRIDE;
 /** Address of the first frame; its pfn is FRAMES_BASE >> PAGE_SHIFT. A pfn is always (address >> PAGE_SHIFT). */
@@ -94,6 +96,8 @@ export const VCPU_AREA = {
   systemScratch: 0x1000,
   /** Answer to the IN of an INS that has to run again. */
   portAnswer: 0x1280,
+  /** Traces that are to be translated, HOT_TRACES_MAX u32. */
+  hotTraces: 0x1400,
   /** Bounce buffer for accesses that cross a page or reach a page with decoded code. */
   bounce: 0x2000,
   /** Second bounce buffer, for read-modify-write. */
@@ -264,11 +268,32 @@ export const VCPU = {
   counterArenaFlushes: 0x638,
   /** Accesses at the local APIC's address that reached the memory behind it: 0 as long as apicAccessFrame is what the NPT says. */
   counterApicMemory: 0x640,
+  /** How often a region of translated code was entered; samples of what was about to run, and those of them that were in a region. */
+  counterRegionEntries: 0x648,
+  counterSamples: 0x650,
+  counterRegionSamples: 0x658,
   /**
    * u32: address of the frame of the APIC access page, as the host said last; 0 = the vCPU has no such page. Written by its thread
    * outside guest mode (src/exit/apic-reload.ts); INIT does not touch it.
    */
   apicAccessFrame: 0x680,
+  /** u32: the trace in which a region was left. */
+  regionTrace: 0x684,
+  /** u32: 0, or from which operation the flags come that a region left unwritten (interpreter/region-flags.ts), and its operands, 4 * u64. */
+  regionFlags: 0x694,
+  regionFlagOperands: 0x6a0,
+  /** Counters of the translator, u64 each: regions, their traces, bytes of WebAssembly, nanoseconds, and how often all were given up. */
+  counterRegions: 0x6c0,
+  counterRegionTraces: 0x6c8,
+  counterRegionBytes: 0x6d0,
+  counterTranslationNs: 0x6d8,
+  counterRegionEvictions: 0x6e0,
+  /** u32: instructions between two samples of what runs; 0 = none are taken, nothing is translated. */
+  samplePart: 0x688,
+  /** u32: samples that make a trace hot. */
+  hotSamples: 0x68c,
+  /** u32: how many traces are in VCPU_AREA.hotTraces. */
+  hotTraces: 0x690,
 
   // Shared with other threads; every access atomic. src/exit/requests has the protocol of the request and guest mode words.
   /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */

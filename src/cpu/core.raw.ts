@@ -1,4 +1,5 @@
 /** Binding of the WebAssembly core (src/cpu/interpreter) to one vCPU's thread. */
+import { Translator, type TranslatorExports, type TranslatorOptions } from "./translator/translator.js";
 import { vcpuStateAddress } from "./vcpu-state.raw.js";
 
 export const ACCESS_READ = 0;
@@ -25,10 +26,12 @@ export interface Core {
   invalidateCode(gfn: number): void;
   /** Forgets all decoded instructions. */
   flushCode(): void;
+  /** Takes what has been translated and asks for what has become hot; outside guest mode, as it takes its time. */
+  translateHot(): void;
 }
 
 /** The functions that the core's module exports. */
-interface CoreExports {
+interface CoreExports extends TranslatorExports {
   initialise(vcpuBase: number): void;
   run(budget: number): number;
   translate(gva: bigint, access: number): bigint;
@@ -45,6 +48,8 @@ export interface CoreOptions {
   vcpuIndex: number;
   /** The guest's TSC: nanoseconds since VM start, never going back. */
   timestamp: () => number;
+  /** Without it everything is interpreted. */
+  translator?: TranslatorOptions | undefined;
 }
 
 /** Compiles the core. `bytes` is the content of its .wasm file. */
@@ -53,10 +58,12 @@ export async function compileCore(bytes: Uint8Array): Promise<WebAssembly.Module
 }
 
 /** Instantiates the core for one vCPU. Synchronous, because vCPU threads have no event loop to come back to. */
-export function createCore({ module, memory, vcpuIndex, timestamp }: CoreOptions): Core {
+export function createCore({ module, memory, vcpuIndex, timestamp, translator: options }: CoreOptions): Core {
   const instance = new WebAssembly.Instance(module, { env: { memory, timestamp, abort: abortCore } });
   const exports = instance.exports as unknown as CoreExports;
-  exports.initialise(vcpuStateAddress(vcpuIndex));
+  const base = vcpuStateAddress(vcpuIndex);
+  exports.initialise(base);
+  const translator = options === undefined ? undefined : new Translator(memory, base, exports, options);
   return {
     run: exports.run,
     translate: (gva, access) => Number(exports.translate(BigInt.asIntN(64, gva), access)),
@@ -64,6 +71,7 @@ export function createCore({ module, memory, vcpuIndex, timestamp }: CoreOptions
     flushFrames: exports.flushFrames,
     invalidateCode: exports.invalidateCode,
     flushCode: exports.flushCode,
+    translateHot: () => translator?.translateHot(),
   };
 }
 

@@ -1,4 +1,7 @@
 /** The software processor, as the other rooms see it. */
 export { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, compileCore, createCore, TRANSLATE_FAULT, TRANSLATE_MISSING } from "./core.raw.js";
 export type { Core, CoreOptions } from "./core.raw.js";
-export { RAX, RBX, RCX, RDI, RDX, RSI, VcpuState, vcpuStateAddress } from "./vcpu-state.raw.js";
+export { ImmediateTranslations, translate, type Translation, type TranslationJob, type TranslationService } from "./translator/translate.js";
+export type { TranslatorOptions } from "./translator/translator.js";
+export { type Tier, TIER_DEFAULT, TIERS, translatorOptions } from "./translator/tiers.js";
+export { RAX, RBX, RCX, RDI, RDX, RSI, type TranslationFigures, VcpuState, vcpuStateAddress } from "./vcpu-state.raw.js";

@@ -37,6 +37,23 @@ export function vcpuStateAddress(index: number): number {
   return VCPU_AREA_BASE + index * VCPU_AREA_STRIDE + VCPU_AREA.state;
 }
 
+/** Figures of one vCPU's translator. */
+export interface TranslationFigures {
+  /** Regions translated, the traces that they took the place of, and their bytes of WebAssembly. */
+  readonly regions: number;
+  readonly traces: number;
+  readonly bytes: number;
+  /** Time that writing and compiling them took, in whatever thread. */
+  readonly milliseconds: number;
+  /** How often the interpreter has entered a region. */
+  readonly entries: number;
+  /** How often all regions were given up because there were too many. */
+  readonly evictions: number;
+  /** Samples of what was about to run, and those of them that were in translated code. */
+  readonly samples: number;
+  readonly samplesTranslated: number;
+}
+
 /** What a vCPU's thread and its controllers see of the vCPU. */
 export class VcpuState {
   readonly #u64: BigUint64Array;
@@ -117,6 +134,16 @@ export class VcpuState {
 
   get interruptsEnabled(): boolean {
     return (this.#u64[VCPU.rflags >> 3]! & FLAG_IF) !== 0n;
+  }
+
+  /** What of this vCPU's code has been translated, and how much of what runs is. */
+  get translation(): TranslationFigures {
+    const counter = (offset: number): number => Number(this.#u64[offset >> 3]!);
+    return {
+      regions: counter(VCPU.counterRegions), traces: counter(VCPU.counterRegionTraces), bytes: counter(VCPU.counterRegionBytes),
+      milliseconds: counter(VCPU.counterTranslationNs) / 1e6, entries: counter(VCPU.counterRegionEntries), evictions: counter(VCPU.counterRegionEvictions),
+      samples: counter(VCPU.counterSamples), samplesTranslated: counter(VCPU.counterRegionSamples),
+    };
   }
 
   get instructionsRetired(): number {

@@ -62,6 +62,7 @@ function visitGuest(vcpu: VcpuContext, pace: Pace): ExitHandler | undefined {
   const reason = runGuest(core, state, budget);
   if (reason === undefined) return undefined;
   vcpu.kvm?.domain.leaveGuest(vcpu.index, vcpu.apic);
+  core.translateHot();
   if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];

@@ -1,6 +1,6 @@
 /**
  * Writes the interpreter's generated sources from the layout and the instruction table, and the support list of docs/.
- * Usage: node dist/cpu/generate/main.js OUTPUT_DIRECTORY INTERPRETER_DIRECTORY
+ * Usage: node dist/cpu/generate/main.js OUTPUT_DIRECTORY INTERPRETER_DIRECTORY TRANSLATOR_DIRECTORY
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ function exportedFunctions(directory: string): Map<string, string> {
 const dataText = (name: string, bytes: Uint8Array): string => `export const ${name}: usize = memory.data<u8>([${bytes.join(",")}]);\n`;
 const u16Bytes = (values: ArrayLike<number>): Uint8Array => new Uint8Array(Uint16Array.from(values).buffer);
 
-function main(output: string, interpreter: string): void {
+function main(output: string, interpreter: string, translator: string): void {
   const registry = new HandlerRegistry(exportedFunctions(interpreter));
   const rows = instructionRows().map(parseRow);
   const trie = new OpcodeTrie(rows);
@@ -61,6 +61,8 @@ function main(output: string, interpreter: string): void {
   writeFileSync(join(output, "handlers.ts"), `${NOTE}${specials.map(([name, id]) => `export const ${name}: u16 = ${id};`).join("\n")}\n`);
   writeFileSync(join(output, "tables.ts"), `${NOTE}${dataText("ROWS", records)}${dataText("MAPS", u16Bytes(trie.maps))}${dataText("NODES", u16Bytes(trie.nodes))}export const FUSION_HANDLERS: u32 = ${fusions.index.length};\n${dataText("FUSION_INDEX", fusions.index)}${dataText("FUSIONS", u16Bytes(fusions.fused))}`);
   writeFileSync(join(output, "run.ts"), runLoopText(registry));
+  const meanings = Array.from(registry.meanings, (meaning) => meaning ?? null);
+  writeFileSync(join(translator, "handlers.generated.js"), `${NOTE}export const HANDLERS = ${JSON.stringify(meanings)};\n`);
   const { hot, functions } = registry.counts;
   process.stdout.write(`interpreter: ${rows.length} rows, ${hot} inlined handlers, ${functions} functions\n`);
   if (registry.missing.size > 0) {
@@ -69,4 +71,4 @@ function main(output: string, interpreter: string): void {
   }
 }
 
-main(process.argv[2]!, process.argv[3]!);
+main(process.argv[2]!, process.argv[3]!, process.argv[4]!);

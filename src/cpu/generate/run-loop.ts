@@ -1,13 +1,15 @@
 /** Assembles generated/run.ts: the dispatch loop with the hot handlers inlined, and the switch over the function handlers. */
 import { DEAD_TRACE, FUSED_CONDITIONS, fusedText, HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
+import type { HandlerMeaning } from "../translator/meaning.js";
 import { rowSizes, type RowHandlers } from "./decoder-tables.js";
 import type { ParsedRow } from "./forms.js";
 
 /** Handlers with a fixed number, by name; hand-written in the loop below or in the interpreter. */
 export const SPECIAL_HANDLERS = {
   HANDLER_DISPATCH: 0, HANDLER_BAIL: 1, HANDLER_DEAD: 2, HANDLER_TRACE_END: 3, HANDLER_ADDRESS_SEGMENT: 4,
+  HANDLER_REGION: 5, HANDLER_REGION_AWAITED: 6,
 } as const;
-const FIRST_HOT = 5;
+const FIRST_HOT = 7;
 /** Functions that the decoder names itself. */
 export const SPECIAL_FUNCTIONS = {
   HANDLER_ADDRESS_32: "addressShort", HANDLER_ADDRESS_LEGACY: "addressLegacy", HANDLER_ADDRESS_ONLY: "addressOnly", HANDLER_ADDRESS_ABSOLUTE: "addressAbsolute",
@@ -16,7 +18,7 @@ export const SPECIAL_FUNCTIONS = {
 
 /** Numbers the handlers as rows ask for them. */
 export class HandlerRegistry {
-  readonly #hot = new Map<string, { id: number; name: string }>();
+  readonly #hot = new Map<string, { id: number; name: string; meaning: HandlerMeaning }>();
   readonly #functions = new Map<string, number>();
   readonly missing = new Set<string>();
   readonly #known: ReadonlyMap<string, string>;
@@ -28,11 +30,12 @@ export class HandlerRegistry {
     for (const name of [...Object.values(SPECIAL_FUNCTIONS), "unsupportedInstruction"]) this.functionHandler(name);
   }
 
-  hotHandler(text: string, name: string): number {
+  /** Number of the hot handler with this text; `meaning` is what the translator makes of it. */
+  hotHandler(text: string, name: string, meaning: HandlerMeaning): number {
     const key = text.replace(/\s+/g, " ");
     let entry = this.#hot.get(key);
     if (entry === undefined) {
-      entry = { id: FIRST_HOT + this.#hot.size, name };
+      entry = { id: FIRST_HOT + this.#hot.size, name, meaning };
       this.#hot.set(key, entry);
     }
     return entry.id;
@@ -61,6 +64,14 @@ export class HandlerRegistry {
   finish(id: number): number {
     this.#sealedHot = FIRST_HOT + this.#hot.size;
     return id >= 0x4000 ? this.#sealedHot + id - 0x4000 : id;
+  }
+
+  /** What each handler does, by its final number; the special ones are left out. */
+  get meanings(): (HandlerMeaning | undefined)[] {
+    const all: (HandlerMeaning | undefined)[] = [];
+    for (const { id, meaning } of this.#hot.values()) all[id] = meaning;
+    for (const [name, id] of this.#functions) all[this.finish(id)] = { run: name };
+    return all;
   }
 
   get hotCases(): string {
@@ -97,7 +108,8 @@ export function makeFusions(registry: HandlerRegistry): { index: Uint8Array; fus
         const first = registry.findHot(HOT_TEMPLATES[name]!.generate({ size, form, load, parameter: 0 })!);
         if (first === undefined) continue;
         const handlers = new Array<number>(16).fill(0);
-        for (const code of FUSED_CONDITIONS) handlers[code] = registry.hotHandler(fusedText(name, size, form, load, code), `${name} ${size} ${form}${load ? " load" : ""} + jcc ${code}`);
+        for (const code of FUSED_CONDITIONS) handlers[code] = registry.hotHandler(fusedText(name, size, form, load, code), `${name} ${size} ${form}${load ? " load" : ""} + jcc ${code}`,
+            { run: name, size, form, load, parameter: 0 });
         rows.push({ first, handlers });
       }
     }
@@ -132,7 +144,7 @@ export function handlersOf(parsed: ParsedRow, registry: HandlerRegistry): RowHan
       } else {
         const asForm = form === "b" && !template.baseForm ? "m" : form;
         const text = template.generate({ size, form: asForm, load, parameter });
-        if (text !== undefined) handler = registry.hotHandler(text, `${rowForm} ${size} ${asForm}`);
+        if (text !== undefined) handler = registry.hotHandler(text, `${rowForm} ${size} ${asForm}`, { run: name, size, form: asForm, load, parameter });
         else if (options.legacyRun !== undefined) handler = registry.functionHandler(options.legacyRun);
         else return;
       }
@@ -153,12 +165,13 @@ export function runLoopText(registry: HandlerRegistry): string {
   return `// Generated from the instruction table by src/cpu/generate. Do not edit.
 import * as L from "./layout";
 import { BAIL_JUMP, BAIL_NEXT, TRACE_SECOND_GFN } from "../op";
-import { VECTOR_GP, VECTOR_UD, bail, codeChanged, raise, raiseError, setBail, setCurrentTrace } from "../state";
+import { VECTOR_GP, VECTOR_UD, bail, codeChanged, cpu, raise, raiseError, setBail, setCurrentTrace } from "../state";
 import { FLAG_AC, lessFlag, overflowFlag, parityFlag, signFlag } from "../flags";
 import { afterStore, badCallTarget, hotCommit, hotLoad, hotModify, hotPop, hotPush, hotStore } from "../memory";
 import { isCanonical } from "../page-walk";
 import { currentTlb, tlbEntry } from "../tlb";
 import { signedOverflow64 } from "../integer";
+import { writeRegionFlags } from "../region-flags";
 import { pcCacheSlot } from "../code-cache";
 import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, dropPcCache, enterDispatch, leaveTrace, quickKey } from "../dispatch";
 ${registry.functionImports}
@@ -175,6 +188,17 @@ function runFunction(handler: u32, op: u32): i32 {
 ${registry.functionCases}
     default: return unsupportedInstruction(op);
   }
+}
+
+/** Runs the function handler of \`op\` in \`trace\`, for a region. Returns 0, or 1: the region has to be left for the bail op. */
+export function callFromRegion(trace: u32, op: u32): i32 {
+  setCurrentTrace(trace);
+  store<u32>(cpu + L.VCPU_currentOp, op);
+  const r = runFunction(load<u16>(op), op);
+  if ((r | codeChanged) == 0) return 0;
+  if (r != 0) setBail(r);
+  else afterStore();
+  return 1;
 }
 
 /** Runs guest code until something needs the run loop. \`budget\` is in instructions. Returns EXIT_*. */
@@ -248,6 +272,20 @@ export function interpret(c: u32, budget: i32): i32 {
         const base = load<u64>(c + L.VCPU_segments + u32(load<u8>(op + 21)) * L.SEGMENT_SIZE + L.SEGMENT_BASE);
         store<u64>(c + L.VCPU_temporaryAddress, load<u64>(load<u32>(op + 8)) + (load<u64>(load<u32>(op + 12)) << u64(load<u8>(op + 20))) + u64(load<i32>(op + 16)) + base);
         op += 32; continue;
+      }
+      case 5: { // REGION: the translation of this trace and of those around it; with no budget left the interpreter does the one trace it has begun
+        if (remaining < 0) { op += 32; continue; }
+        const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : 0, pcEpoch);
+        remaining = i32(answer >> 32);
+        op = u32(answer);
+        trace = load<u32>(c + L.VCPU_regionTrace);
+        if (load<u32>(c + L.VCPU_regionFlags) != 0) writeRegionFlags();
+        store<u64>(c + L.VCPU_counterRegionEntries, load<u64>(c + L.VCPU_counterRegionEntries) + 1);
+        continue;
+      }
+      case 6: { // REGION_AWAITED: the translation is not there yet
+        op += 32;
+        continue;
       }
 ${registry.hotCases}
       default: {

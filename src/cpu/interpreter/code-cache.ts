@@ -8,9 +8,10 @@
  * Look-up order: PC cache (rip, epoch) -> trace hash (rip, gfn, offset and mode) -> decoder.
  */
 import * as L from "./generated/layout";
-import { HANDLER_DEAD } from "./generated/handlers";
+import { HANDLER_DEAD, HANDLER_REGION, HANDLER_REGION_AWAITED, HANDLER_TRACE_END } from "./generated/handlers";
 import {
-  OP_HANDLER, OP_IMMEDIATE, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
+  OP_HANDLER, OP_IMMEDIATE, OP_INDEX, OP_REG, OP_RM, OP_SIZE, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED,
+  TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
 import { cpu } from "./state";
 import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
@@ -40,6 +41,7 @@ export function resetCodeCache(): void {
   memory.fill(cpu + L.VCPU_AREA_codePageHash, 0, PAGE_BUCKETS << 2);
   store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
   store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  store<u32>(cpu + L.VCPU_hotTraces, 0);
   store<u64>(cpu + L.VCPU_counterArenaFlushes, load<u64>(cpu + L.VCPU_counterArenaFlushes) + 1);
 }
 
@@ -99,14 +101,17 @@ function attach(trace: u32, gfn: u32): void {
   store<u32>(record + 4, node);
 }
 
+function killTrace(trace: u32): void {
+  store<u16>(trace + TRACE_HEADER_SIZE + OP_HANDLER, HANDLER_DEAD);
+  // The dead op forwards those who still jump here, once it has got a link.
+  store<u64>(trace + TRACE_HEADER_SIZE + OP_IMMEDIATE, 0);
+  store<u32>(trace + TRACE_KEY, KEY_DEAD);
+}
+
 function killPage(record: u32): void {
   let node = load<u32>(record + 4);
   while (node != 0) {
-    const trace = load<u32>(node + 4);
-    store<u16>(trace + TRACE_HEADER_SIZE + OP_HANDLER, HANDLER_DEAD);
-    // The dead op forwards those who still jump here, once it has got a link.
-    store<u64>(trace + TRACE_HEADER_SIZE + OP_IMMEDIATE, 0);
-    store<u32>(trace + TRACE_KEY, KEY_DEAD);
+    killTrace(load<u32>(node + 4));
     node = load<u32>(node);
   }
   store<u32>(record + 4, 0);
@@ -168,6 +173,7 @@ function makeTrace(rip: u64, linear: u64, code: u32, gfn: u32, traceKey: u32, mo
   store<u32>(trace + TRACE_GFN, gfn);
   store<u32>(trace + TRACE_KEY, traceKey);
   store<u32>(trace + TRACE_SECOND_GFN, NO_GFN);
+  store<u32>(trace + TRACE_HEAT, 0);
   const offset = u32(linear) & 0xfff;
   let end: u32;
   let bytes: u32;
@@ -192,4 +198,58 @@ function makeTrace(rip: u64, linear: u64, code: u32, gfn: u32, traceKey: u32, mo
   store<u32>(trace + TRACE_HASH_NEXT, load<u32>(bucket));
   store<u32>(bucket, trace);
   return trace;
+}
+
+/** Counts a sample of `trace`, which is about to run, and asks the translator for it when it is hot. */
+export function sampleTrace(trace: u32): void {
+  store<u64>(cpu + L.VCPU_counterSamples, load<u64>(cpu + L.VCPU_counterSamples) + 1);
+  if (load<u16>(trace + TRACE_HEADER_SIZE) == HANDLER_REGION) store<u64>(cpu + L.VCPU_counterRegionSamples, load<u64>(cpu + L.VCPU_counterRegionSamples) + 1);
+  const heat = load<u32>(trace + TRACE_HEAT);
+  if (heat == TRACE_HEAT_ASKED) return;
+  if (heat + 1 < load<u32>(cpu + L.VCPU_hotSamples)) {
+    store<u32>(trace + TRACE_HEAT, heat + 1);
+    return;
+  }
+  const count = load<u32>(cpu + L.VCPU_hotTraces);
+  if (count == L.HOT_TRACES_MAX) return;
+  store<u32>(trace + TRACE_HEAT, TRACE_HEAT_ASKED);
+  store<u32>(cpu + L.VCPU_AREA_hotTraces + (count << 2), trace);
+  store<u32>(cpu + L.VCPU_hotTraces, count + 1);
+}
+
+/**
+ * Puts a copy of `trace` in its place whose first op is free for the entry of a region. Returns the copy, 0 when there is no room. No trace may be
+ * executing. The old one forwards to it, as one does whose page was decoded again.
+ */
+export function makeRegionTrace(trace: u32): u32 {
+  if (arenaNext + TRACE_ROOM > cpu + L.VCPU_AREA_tracesEnd) return 0;
+  let end = trace + TRACE_HEADER_SIZE;
+  while (load<u16>(end + OP_HANDLER) != HANDLER_TRACE_END) end += OP_SIZE;
+  end += OP_SIZE;
+  const copy = arenaNext;
+  const size = end - trace;
+  memory.copy(copy, trace, TRACE_HEADER_SIZE);
+  memory.fill(copy + TRACE_HEADER_SIZE, 0, OP_SIZE);
+  store<u16>(copy + TRACE_HEADER_SIZE + OP_HANDLER, HANDLER_REGION_AWAITED);
+  memory.copy(copy + TRACE_HEADER_SIZE + OP_SIZE, trace + TRACE_HEADER_SIZE, size - TRACE_HEADER_SIZE);
+  arenaNext = copy + size + OP_SIZE;
+  for (let op = copy + TRACE_HEADER_SIZE + OP_SIZE; op < arenaNext; op += OP_SIZE) {
+    moveOperand(op + OP_REG, trace, size, copy);
+    moveOperand(op + OP_RM, trace, size, copy);
+    moveOperand(op + OP_INDEX, trace, size, copy);
+  }
+  store<u32>(copy + TRACE_HEAT, TRACE_HEAT_ASKED);
+  killTrace(trace);
+  attach(copy, load<u32>(copy + TRACE_GFN));
+  const bucket = hashBucket(load<u64>(copy + TRACE_RIP));
+  store<u32>(copy + TRACE_HASH_NEXT, load<u32>(bucket));
+  store<u32>(bucket, copy);
+  return copy;
+}
+
+/** An operand that lies in the op itself (an immediate) or in the trace's header (its RIP) is in the copy now. */
+function moveOperand(field: u32, from: u32, size: u32, to: u32): void {
+  const address = load<u32>(field);
+  if (address - from >= size) return;
+  store<u32>(field, address - from + to + (address - from >= TRACE_HEADER_SIZE ? OP_SIZE : 0));
 }

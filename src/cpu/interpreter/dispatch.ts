@@ -10,7 +10,7 @@ import {
 } from "./op";
 import { bail, cpu, setCpu, setCodeChanged } from "./state";
 import { apicAccept } from "./apic-access";
-import { findTrace, pcCacheSlot, resetCodeCache } from "./code-cache";
+import { findTrace, pcCacheSlot, resetCodeCache, sampleTrace } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./tlb";
@@ -38,6 +38,8 @@ export let dispatchQuick: bool = false;
 /** Budget taken away so that the loop comes back at the next trace end. */
 let reserve: i32 = 0;
 let budgetAtEntry: i32 = 0;
+/** A part of the budget has run out: the trace found next is sampled. */
+let sampling: bool = false;
 /** The instruction just executed was run alone, under the eyes of debug.ts. */
 let stepped: bool = false;
 /** The run loop completes such an instruction; it has done so when RIP is found here. */
@@ -60,9 +62,10 @@ export function initialise(base: u32): void {
   joinCodeSharing();
 }
 
-/** To be called before the loop runs. */
-export function beginRun(budget: i32): void {
+/** To be called before the loop runs. Returns the part of the budget that it is to begin with. */
+export function beginRun(budget: i32): i32 {
   reserve = 0;
+  sampling = load<u32>(cpu + L.VCPU_samplePart) != 0;
   budgetAtEntry = budget;
   store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) | KERNEL_EPOCHS);
   stepped = stepAwaited && load<u64>(cpu + L.VCPU_rip) == stepAwaitedRip && load<u32>(cpu + L.VCPU_exceptionVector) == NO_VECTOR;
@@ -71,6 +74,17 @@ export function beginRun(budget: i32): void {
   setCodeChanged(0);
   takePortAnswer();
   updateAccessWatch();
+  dispatchRemaining = budget;
+  takePart();
+  return dispatchRemaining;
+}
+
+/** Keeps back what is more than a part of the budget. At the end of each part a trace is sampled, for the translator. */
+function takePart(): void {
+  const part = i32(load<u32>(cpu + L.VCPU_samplePart));
+  if (part == 0 || dispatchRemaining <= part) return;
+  reserve = dispatchRemaining - part;
+  dispatchRemaining = part;
 }
 
 /** Notes where RIP will be when the run loop has completed the instruction that is left for it under single step. */
@@ -151,6 +165,8 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     dispatchRemaining += reserve;
     reserve = 0;
     if (dispatchRemaining < 0) return exitWith(L.EXIT_BUDGET);
+    sampling = load<u32>(cpu + L.VCPU_samplePart) != 0;
+    takePart();
   }
   if (load<i32>(cpu + L.VCPU_request) != 0) {
     if ((atomic.and<u32>(cpu + L.VCPU_request, ~L.REQUEST_CODE_LOG) & L.REQUEST_CODE_LOG) != 0) { readCodeLog(); endStanding(); link = 0; }
@@ -189,6 +205,10 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   }
   if (link != 0) linkTraces(link, from, trace, rip);
   dispatchQuick = mode == L.MODE_64;
+  if (sampling && load<u32>(trace + TRACE_KEY) != KEY_DEAD) {
+    sampling = false;
+    if (dispatchQuick) sampleTrace(trace);
+  }
   return enter(trace);
 }
 

@@ -40,12 +40,20 @@ export const ADDRESS_WRITES: u32 = 0x10;
 /** Trace header, 32 bytes in front of its ops. */
 export const TRACE_RIP: u32 = 0;
 export const TRACE_GFN: u32 = 8;
+/** u32: samples that found the trace about to run, until it is asked to be translated (TRACE_HEAT_ASKED). */
+export const TRACE_HEAT: u32 = 12;
 export const TRACE_HASH_NEXT: u32 = 16;
 export const TRACE_INSTRUCTIONS: u32 = 20;
 export const TRACE_BYTES: u32 = 22;
 export const TRACE_KEY: u32 = 24;
 export const TRACE_SECOND_GFN: u32 = 28;
 export const TRACE_HEADER_SIZE: u32 = 32;
+
+/** TRACE_HEAT of a trace that the translator has been asked for. */
+export const TRACE_HEAT_ASKED: u32 = 0xffff_ffff;
+/** The op in front of a translated trace: u32 at 4 the slot of the region's function in the table, u32 at 8 the entry of the trace in it. */
+export const OP_REGION_SLOT: u32 = 4;
+export const OP_REGION_ENTRY: u32 = 8;
 
 /** What a handler or a slow path answers: 0 go on with the next op, anything else leaves the trace. */
 export const BAIL_NONE: i32 = 0;

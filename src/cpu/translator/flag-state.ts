@@ -1,0 +1,265 @@
+/**
+ * The arithmetic flags within a block of a region. What the interpreter stores at every instruction (interpreter/flags.ts: result, aux,
+ * extra) is computed here only where somebody needs it: until then the state is which operation came last, with its operands in locals.
+ */
+import { type CodeWriter, W } from "./wasm-writer.js";
+import { FLAG_NOTE_SET_SHIFT, LOCAL } from "./region-layout.js";
+
+const SIGN_BIT = 1n << 63n;
+const CARRY_IN_BIT = 1n << 62n;
+
+/** The last operation that set flags. Operands and result are in locals of `set`, zero extended from `size` bits. */
+export type FlagState =
+  /** The three words of the interpreter are in their locals. */
+  | { readonly kind: "words" }
+  | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "increment" | "decrement" | "multiply" | "product"; readonly size: number; readonly set: number }
+  | { readonly kind: "shl" | "shr" | "sar"; readonly size: number; readonly set: number; readonly count: number };
+
+/** Where a state keeps the first and second operand, the result, and the carry of before. */
+export const flagLocals = (set: number): { a: number; b: number; r: number; carry: number } => {
+  const first = LOCAL.flagSets + set * 4;
+  return { a: first, b: first + 1, r: first + 2, carry: first + 3 };
+};
+
+/** Extends the zero-extended value of `size` bits on the stack by its sign. */
+export function signExtend(code: CodeWriter, size: number): void {
+  if (size !== 64) code.op(size === 32 ? W.i64Extend32S : size === 16 ? W.i64Extend16S : W.i64Extend8S);
+}
+
+const LOW_HALF = 0xffff_ffffn;
+
+/** Pushes the high half of the unsigned product of two 64-bit locals. */
+export function multiplyHigh(code: CodeWriter, a: number, b: number): void {
+  const low = (local: number): CodeWriter => code.get(local).i64(LOW_HALF).op(W.i64And);
+  const high = (local: number): CodeWriter => code.get(local).i64(32).op(W.i64ShrU);
+  high(a);
+  low(b).op(W.i64Mul);
+  low(a);
+  low(b).op(W.i64Mul).i64(32).op(W.i64ShrU, W.i64Add).set(LOCAL.scratch2);
+  low(a);
+  high(b).op(W.i64Mul).get(LOCAL.scratch2).i64(LOW_HALF).op(W.i64And, W.i64Add).set(LOCAL.scratch3);
+  high(a);
+  high(b).op(W.i64Mul);
+  high(LOCAL.scratch2).op(W.i64Add);
+  high(LOCAL.scratch3).op(W.i64Add);
+}
+
+/** Pushes the high half of the signed product of two 64-bit locals. */
+export function multiplyHighSigned(code: CodeWriter, a: number, b: number): void {
+  multiplyHigh(code, a, b);
+  code.get(a).i64(63).op(W.i64ShrS).get(b).op(W.i64And, W.i64Sub).get(b).i64(63).op(W.i64ShrS).get(a).op(W.i64And, W.i64Sub);
+}
+
+/** Leaves in LOCAL.scratch4 0 when the signed product of `a` and `b`, whose low half is `r`, fits 64 bits. */
+function signedOverflow(code: CodeWriter, a: number, b: number, r: number): void {
+  multiplyHighSigned(code, a, b);
+  code.get(r).i64(63).op(W.i64ShrS, W.i64Xor).set(LOCAL.scratch4);
+}
+
+const NOTED_KINDS = {
+  logic: 1, add: 2, "carried-add": 2, sub: 3, "carried-sub": 3, increment: 4, decrement: 5, multiply: 6, product: 7, shl: 8, shr: 9, sar: 10,
+} as const;
+
+/** Follows the flags through a block. */
+export class FlagTracker {
+  readonly #code: CodeWriter;
+  #state: FlagState = { kind: "words" };
+  #set = 0;
+
+  constructor(code: CodeWriter) {
+    this.#code = code;
+  }
+
+  get state(): FlagState { return this.#state; }
+
+  /** Goes on with `state`, where another path of the code has been written in between. */
+  resume(state: FlagState): void { this.#state = state; }
+
+  /** Locals for the next operation; they are not those of the present state. */
+  nextSet(): number {
+    this.#set = 1 - this.#set;
+    return this.#set;
+  }
+
+  /** An operation has left its operands and result in `set`. */
+  put(kind: Exclude<FlagState, { kind: "words" | "shl" | "shr" | "sar" }>["kind"], size: number, set: number): void {
+    this.#state = { kind, size, set };
+  }
+
+  putShift(kind: "shl" | "shr" | "sar", size: number, set: number, count: number): void {
+    this.#state = { kind, size, set, count };
+  }
+
+  /** The words have been written to their locals. */
+  putWords(): void { this.#state = { kind: "words" }; }
+
+  /** Writes the words that the interpreter expects; the state stays what it is. */
+  writeWords(): void {
+    const { kind } = this.#state;
+    if (kind === "words") return;
+    const { size, set } = this.#state;
+    const code = this.#code;
+    const { r } = flagLocals(set);
+    code.get(r);
+    signExtend(code, size);
+    code.set(LOCAL.flagResult);
+    this.#writeAux();
+    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra);
+  }
+
+  /**
+   * What says to the interpreter which operation the flags come from (interpreter/region-flags.ts), so that a way out need not write the words:
+   * kind in bits 3..0, size in 11..4, count in 17..12, set in 18. 0 = the words are in their locals.
+   */
+  get note(): number {
+    const state = this.#state;
+    if (state.kind === "words") return 0;
+    return NOTED_KINDS[state.kind] | (state.size << 4) | ("count" in state ? state.count << 12 : 0) | (state.set << FLAG_NOTE_SET_SHIFT);
+  }
+
+  /** As writeWords, and goes on from there. */
+  settle(): void {
+    this.writeWords();
+    this.putWords();
+  }
+
+  /** Pushes the aux word. */
+  #writeAux(): void {
+    const state = this.#state;
+    if (state.kind === "words") return;
+    const { size } = state;
+    const code = this.#code;
+    const { a, b, r, carry } = flagLocals(state.set);
+    switch (state.kind) {
+      case "logic": code.i64(0); break;
+      case "add": case "carried-add":
+        // (a & b) | ((a | b) & ~r)
+        code.get(a).get(b).op(W.i64And).get(a).get(b).op(W.i64Or).get(r).i64(-1).op(W.i64Xor, W.i64And, W.i64Or);
+        this.#carries(size);
+        break;
+      case "sub": case "carried-sub":
+        // (~a & b) | ((~a | b) & r)
+        code.get(a).i64(-1).op(W.i64Xor).tee(LOCAL.scratch).get(b).op(W.i64And).get(LOCAL.scratch).get(b).op(W.i64Or).get(r).op(W.i64And, W.i64Or);
+        this.#carries(size);
+        break;
+      case "increment": case "decrement": this.#stepAux(state.kind, a, r, carry, size); break;
+      case "product": signedOverflow(code, a, b, r); code.i64(SIGN_BIT).i64(0).get(LOCAL.scratch4).i64(0).op(W.i64Ne, W.select); break;
+      case "multiply": code.i64(SIGN_BIT).i64(0).get(carry).i64(0).op(W.i64Ne, W.select); break;
+      default: this.#shiftAux(state); break;
+    }
+  }
+
+  /** Moves the carry vector on the stack to the top, keeping the carry out of bit 3. */
+  #carries(size: number): void {
+    if (size === 64) return;
+    this.#code.tee(LOCAL.scratch).i64(64 - size).op(W.i64Shl).get(LOCAL.scratch).i64(8).op(W.i64And, W.i64Or);
+  }
+
+  /** INC and DEC keep CF: bit 63 stays, bit 62 makes OF come out right. */
+  #stepAux(kind: string, a: number, r: number, carry: number, size: number): void {
+    const code = this.#code;
+    if (kind === "increment") code.get(a).get(r).i64(-1).op(W.i64Xor, W.i64And);
+    else code.get(a).i64(-1).op(W.i64Xor).get(r).op(W.i64And);
+    this.#carries(size);
+    code.tee(LOCAL.scratch).i64(8).op(W.i64And).get(carry).op(W.i64Or);
+    code.get(carry).get(LOCAL.scratch).op(W.i64Xor).get(LOCAL.scratch).i64(1).op(W.i64Shl, W.i64Xor).i64(1).op(W.i64ShrU).i64(CARRY_IN_BIT).op(W.i64And, W.i64Or);
+  }
+
+  #shiftAux({ kind, size, set, count }: Extract<FlagState, { count: number }>): void {
+    const code = this.#code;
+    const { a, r } = flagLocals(set);
+    // The bit shifted out last.
+    code.get(a);
+    if (kind === "shl") {
+      if (size === 64) code.i64(64 - count).op(W.i64ShrU);
+      else code.i64(count).op(W.i64Shl).i64(size).op(W.i64ShrU);
+    } else {
+      if (kind === "sar") signExtend(code, size);
+      code.i64(count - 1).op(kind === "sar" ? W.i64ShrS : W.i64ShrU);
+    }
+    code.i64(1).op(W.i64And).tee(LOCAL.scratch).i64(63).op(W.i64Shl);
+    // carry ^ overflow: the top of the result (SHL), carry ^ top of the operand (SHR), the carry (SAR).
+    if (kind === "sar") code.get(LOCAL.scratch);
+    else {
+      code.get(kind === "shl" ? r : a).i64(size - 1).op(W.i64ShrU).i64(1).op(W.i64And);
+      if (kind === "shr") code.get(LOCAL.scratch).op(W.i64Xor);
+    }
+    code.i64(62).op(W.i64Shl, W.i64Or);
+  }
+
+  /** Pushes CF as an i64, 0 or 1. */
+  carry(): void {
+    const state = this.#state;
+    const code = this.#code;
+    if (state.kind === "sub" || state.kind === "add" || state.kind === "logic") {
+      const { a, b, r } = flagLocals(state.set);
+      if (state.kind === "logic") code.i64(0);
+      else if (state.kind === "sub") code.get(a).get(b).op(W.i64LtU, W.i64ExtendU);
+      else code.get(r).get(a).op(W.i64LtU, W.i64ExtendU);
+      return;
+    }
+    if (state.kind === "words") code.get(LOCAL.flagAux);
+    else this.#writeAux();
+    code.i64(63).op(W.i64ShrU);
+  }
+
+  /** Pushes whether condition code `condition` (SDM vol 1 appendix B) holds, an i32. */
+  condition(condition: number): void {
+    if (!this.#directCondition(condition >> 1)) {
+      this.settle();
+      this.#wordCondition(condition >> 1);
+    }
+    if ((condition & 1) !== 0) this.#code.op(W.i32Eqz);
+  }
+
+  /** Conditions that follow from the operands at once. Returns false when this one does not. */
+  #directCondition(pair: number): boolean {
+    const state = this.#state;
+    if (state.kind === "words") return false;
+    const code = this.#code;
+    const { size } = state;
+    const { a, b, r } = flagLocals(state.set);
+    const signed = (local: number): void => { code.get(local); signExtend(code, size); };
+    if (pair === 2) { code.get(r).op(W.i64Eqz); return true; }
+    if (pair === 4) { signed(r); code.i64(0).op(W.i64LtS); return true; }
+    if (pair === 5) { code.get(r).i64(0xff).op(W.i64And, W.i64Popcnt, W.i32Wrap).i32(1).op(W.i32And, W.i32Eqz); return true; }
+    if (state.kind === "sub") {
+      if (pair === 1 || pair === 3) { code.get(a).get(b).op(pair === 1 ? W.i64LtU : W.i64LeU); return true; }
+      if (pair >= 6) { signed(a); signed(b); code.op(pair === 6 ? W.i64LtS : W.i64LeS); return true; }
+    } else if (state.kind === "logic") {
+      if (pair === 0 || pair === 1) { code.i32(0); return true; }
+      if (pair === 3) { code.get(r).op(W.i64Eqz); return true; }
+      signed(r);
+      code.i64(0).op(pair === 6 ? W.i64LtS : W.i64LeS);
+      return true;
+    } else if (state.kind === "add" && pair === 1) {
+      code.get(r).get(a).op(W.i64LtU);
+      return true;
+    }
+    return false;
+  }
+
+  /** Conditions from the three words (interpreter/flags.ts). */
+  #wordCondition(pair: number): void {
+    const code = this.#code;
+    const { flagResult, flagAux, flagExtra } = LOCAL;
+    const zero = (): void => { code.get(flagResult).op(W.i64Eqz); };
+    const overflow = (): void => { code.get(flagAux).get(flagAux).i64(1).op(W.i64Shl, W.i64Xor); };
+    const sign = (): void => { code.get(flagResult).get(flagExtra).op(W.i64Xor); };
+    const negative = (): void => { code.i64(0).op(W.i64LtS); };
+    switch (pair) {
+      case 0: overflow(); negative(); break;
+      case 1: code.get(flagAux); negative(); break;
+      case 2: zero(); break;
+      case 3: code.get(flagAux); negative(); zero(); code.op(W.i32Or); break;
+      case 4: sign(); negative(); break;
+      case 5: sign(); code.i64(0xff).op(W.i64And, W.i64Popcnt, W.i32Wrap).i32(1).op(W.i32And, W.i32Eqz); break;
+      default:
+        sign();
+        overflow();
+        code.op(W.i64Xor);
+        negative();
+        if (pair === 7) { zero(); code.op(W.i32Or); }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** How much is translated, as users choose it. */
+import type { TranslationService } from "./translate.js";
+import type { TranslatorOptions } from "./translator.js";
+
+/**
+ * "interpreter": nothing is translated. "both": what runs often enough to repay it. "translator": everything that has been seen once, which
+ * is slower, and is there to test translated code with.
+ */
+export const TIERS = ["both", "interpreter", "translator"] as const;
+export type Tier = (typeof TIERS)[number];
+export const TIER_DEFAULT: Tier = "both";
+
+/** Instructions between two samples, and samples: a trace is translated after about a quarter of a million instructions that ran in it. */
+const WHEN_HOT = { samplePart: 8192, hotSamples: 32, warmSamples: 2 } as const;
+const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 0 } as const;
+
+/** The options of a vCPU's translator for `tier`; undefined = there is none. */
+export function translatorOptions(tier: Tier, service: TranslationService): TranslatorOptions | undefined {
+  return tier === "interpreter" ? undefined : { ...(tier === "both" ? WHEN_HOT : AT_ONCE), service };
+}

@@ -1,0 +1,139 @@
+/**
+ * The translator of one vCPU: asks for regions of what has become hot, and puts the functions in the place of the traces. The translation
+ * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
+ */
+import { HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { HANDLER_REGION, HANDLER_REGION_AWAITED, TraceReader } from "./traces.js";
+import { arenaFlushes, type Translation, type TranslationService } from "./translate.js";
+
+const FIRST_OP = 32;
+/** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
+const OPS_MAX = 400;
+const TRACES_MAX = 32;
+/** Regions at most; then all are given up with the traces that lead to them, and what is hot is translated anew. */
+const REGIONS_MAX = 4096;
+
+/** What the core exports for it. */
+export interface TranslatorExports {
+  /** The core's table of functions (WebAssembly.Table). */
+  readonly table: { readonly length: number; grow(by: number): number; set(slot: number, code: unknown): void };
+  makeRegionTrace(trace: number): number;
+  callFromRegion(trace: number, op: number): number;
+  flushCode(): void;
+}
+
+/** When to translate, and who does it. */
+export interface TranslatorOptions {
+  /** Instructions between two samples of what is executed. */
+  readonly samplePart: number;
+  /** Samples that make a trace hot, and those that a trace needs to be taken into the region of another. */
+  readonly hotSamples: number;
+  readonly warmSamples: number;
+  readonly service: TranslationService;
+}
+
+/** The translator of the vCPU whose state begins at `base`; used by its thread, outside guest mode. */
+export class Translator {
+  readonly #view: DataView;
+  readonly #reader: TraceReader;
+  readonly #firstSlot: number;
+  #nextSlot: number;
+  #flushes: number;
+  /** Jobs of which nothing has been heard yet. */
+  #awaited = 0;
+
+  constructor(readonly memory: WebAssembly.Memory, readonly base: number, readonly core: TranslatorExports, readonly options: TranslatorOptions) {
+    this.#view = new DataView(memory.buffer);
+    this.#reader = new TraceReader(memory, base);
+    this.#firstSlot = this.#nextSlot = core.table.length;
+    this.#flushes = arenaFlushes(memory, base);
+    this.#view.setUint32(base + VCPU.samplePart, options.samplePart, true);
+    this.#view.setUint32(base + VCPU.hotSamples, options.hotSamples, true);
+  }
+
+  /** Takes what has been translated, and asks for what has become hot. No trace may be executing. */
+  translateHot(): void {
+    const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
+    if (count !== 0) this.#submit(count);
+    if (this.#awaited !== 0) this.#takeDone();
+  }
+
+  #submit(count: number): void {
+    if (this.#nextSlot - this.#firstSlot >= REGIONS_MAX) {
+      this.#count(VCPU.counterRegionEvictions, 1);
+      this.core.flushCode();
+    }
+    this.#noticeFlush();
+    count = Math.min(this.#view.getUint32(this.base + VCPU.hotTraces, true), HOT_TRACES_MAX);
+    this.#view.setUint32(this.base + VCPU.hotTraces, 0, true);
+    const regions = Array.from({ length: count }, (_, index) => this.#collect(this.#view.getUint32(this.base + VCPU_AREA.hotTraces + index * 4, true)))
+      .filter((region) => region !== undefined);
+    if (regions.length === 0) return;
+    this.#awaited++;
+    this.options.service.submit({ base: this.base, flushes: this.#flushes, regions });
+  }
+
+  /** Where the traces are gone nothing leads to the regions any more: their places are free. */
+  #noticeFlush(): void {
+    const flushes = arenaFlushes(this.memory, this.base);
+    if (flushes === this.#flushes) return;
+    this.#flushes = flushes;
+    this.#nextSlot = this.#firstSlot;
+  }
+
+  /** The region of `trace`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
+  #collect(trace: number): { slot: number; traces: number[] } | undefined {
+    const reader = this.#reader;
+    if (!reader.isTranslatable(trace) || reader.isOfRegion(trace)) return undefined;
+    const copies = new Map<number, number>();
+    const traces = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples }).flatMap((old) => {
+      if (reader.isOfRegion(old)) return [old];
+      const copy = this.core.makeRegionTrace(old);
+      if (copy === 0) return [];
+      copies.set(old, copy);
+      return [copy];
+    });
+    if (copies.size === 0) return undefined;
+    reader.relink(traces, copies);
+    return { slot: this.#takeSlot(), traces };
+  }
+
+  #takeSlot(): number {
+    const slot = this.#nextSlot++;
+    if (slot === this.core.table.length) this.core.table.grow(1);
+    return slot;
+  }
+
+  #takeDone(): void {
+    for (let done = this.options.service.receive(); done !== undefined; done = this.options.service.receive()) {
+      this.#awaited--;
+      this.#count(VCPU.counterTranslationNs, Math.round(done.milliseconds * 1e6));
+      if (done.module !== undefined && done.flushes === arenaFlushes(this.memory, this.base)) this.#install(done, done.module);
+    }
+  }
+
+  #install({ regions, bytes }: Translation, module: WebAssembly.Module): void {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion } });
+    regions.forEach(({ slot, traces }, index) => {
+      this.core.table.set(slot, exports[String(index)]);
+      traces.forEach((trace, block) => this.#enter(trace, slot, block));
+    });
+    this.#count(VCPU.counterRegions, regions.length);
+    this.#count(VCPU.counterRegionBytes, bytes);
+  }
+
+  /** Lets the op in front of `trace` call the region, unless the trace has been dropped. What another region had is entered here from now on: it returns to it. */
+  #enter(trace: number, slot: number, block: number): void {
+    const op = trace + FIRST_OP;
+    const handler = this.#view.getUint16(op, true);
+    if (handler !== HANDLER_REGION_AWAITED && handler !== HANDLER_REGION) return;
+    this.#view.setUint32(op + 4, slot, true);
+    this.#view.setUint32(op + 8, block, true);
+    this.#view.setUint16(op, HANDLER_REGION, true);
+    this.#count(VCPU.counterRegionTraces, 1);
+  }
+
+  #count(counter: number, amount: number): void {
+    this.#view.setBigUint64(this.base + counter, this.#view.getBigUint64(this.base + counter, true) + BigInt(amount), true);
+  }
+}

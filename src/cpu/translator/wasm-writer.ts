@@ -1,0 +1,207 @@
+/** Writes WebAssembly: bytes, LEB128 numbers, structured control flow, and the module around functions (WebAssembly core specification 2.0, §5). */
+
+/** Opcodes (§5.4). */
+export const W = {
+  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, select: 0x1b,
+  get: 0x20, set: 0x21, tee: 0x22,
+  i32Load: 0x28, i64Load: 0x29, i32Load8U: 0x2d, i32Load16U: 0x2f, i64Load8S: 0x30, i64Load8U: 0x31, i64Load16S: 0x32, i64Load16U: 0x33,
+  i64Load32S: 0x34, i64Load32U: 0x35, i32Store: 0x36, i64Store: 0x37, i64Store8: 0x3c, i64Store16: 0x3d, i64Store32: 0x3e,
+  i32Const: 0x41, i64Const: 0x42,
+  i32Eqz: 0x45, i32Eq: 0x46, i32Ne: 0x47, i32LtS: 0x48, i32GeS: 0x4e,
+  i64Eqz: 0x50, i64Eq: 0x51, i64Ne: 0x52, i64LtS: 0x53, i64LtU: 0x54, i64GtU: 0x56, i64LeS: 0x57, i64LeU: 0x58,
+  i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71, i32Or: 0x72, i32Xor: 0x73, i32Shl: 0x74, i32ShrS: 0x75, i32ShrU: 0x76,
+  i32Rotl: 0x77, i32Rotr: 0x78,
+  i64Clz: 0x79, i64Ctz: 0x7a, i64Popcnt: 0x7b, i64Add: 0x7c, i64Sub: 0x7d, i64Mul: 0x7e,
+  i64And: 0x83, i64Or: 0x84, i64Xor: 0x85, i64Shl: 0x86, i64ShrS: 0x87, i64ShrU: 0x88, i64Rotl: 0x89, i64Rotr: 0x8a,
+  f64Eq: 0x61, f64Lt: 0x63, f64Load: 0x2b, f64Store: 0x39, f64Add: 0xa0, f64Sub: 0xa1, f64Mul: 0xa2, f64Div: 0xa3, f64ConvertI32S: 0xb7, f64FromBits: 0xbf, bitsFromF64: 0xbd,
+  i32Wrap: 0xa7, i64ExtendU: 0xad, i64Extend8S: 0xc2, i64Extend16S: 0xc3, i64Extend32S: 0xc4,
+} as const;
+export const I32 = 0x7f;
+export const I64 = 0x7e;
+export const V128 = 0x7b;
+const VOID = 0x40;
+const FUNCTION_TYPE = 0x60;
+const SHARED_WITH_MAXIMUM = 3;
+
+/** A place that branches may go to. */
+export interface Label { readonly depth: number }
+
+/** Bytes of code, growing. */
+export class CodeWriter {
+  #bytes = new Uint8Array(4096);
+  #length = 0;
+  /** Blocks that are open. */
+  #depth = 0;
+
+  get length(): number { return this.#length; }
+  get bytes(): Uint8Array { return this.#bytes.subarray(0, this.#length); }
+
+  /** Appends one byte, an opcode of W mostly. */
+  op(...bytes: number[]): this {
+    if (this.#length + bytes.length > this.#bytes.length) this.#grow(bytes.length);
+    for (const byte of bytes) this.#bytes[this.#length++] = byte;
+    return this;
+  }
+
+  /** Appends the bytes of `other`. */
+  append(other: Uint8Array): this {
+    if (this.#length + other.length > this.#bytes.length) this.#grow(other.length);
+    this.#bytes.set(other, this.#length);
+    this.#length += other.length;
+    return this;
+  }
+
+  #grow(by: number): void {
+    const bytes = new Uint8Array(Math.max(2 * this.#bytes.length, this.#length + by));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  /** An unsigned LEB128 number below 2^32. */
+  unsigned(value: number): this {
+    while (value >= 0x80) {
+      this.op((value & 0x7f) | 0x80);
+      value >>>= 7;
+    }
+    return this.op(value);
+  }
+
+  /** A signed LEB128 number of 32 bits. */
+  signed(value: number): this {
+    value |= 0;
+    while (value < -0x40 || value >= 0x40) {
+      this.op((value & 0x7f) | 0x80);
+      value >>= 7;
+    }
+    return this.op(value & 0x7f);
+  }
+
+  /** i32.const; addresses above 2 GiB are negative there. */
+  i32(value: number): this { return this.op(W.i32Const).signed(value); }
+
+  /** i64.const. */
+  i64(value: number | bigint): this {
+    this.op(W.i64Const);
+    if (typeof value === "number" && value === (value | 0)) return this.signed(value);
+    let rest = BigInt.asIntN(64, BigInt(value));
+    while (rest < -0x40n || rest >= 0x40n) {
+      this.op(Number(rest & 0x7fn) | 0x80);
+      rest >>= 7n;
+    }
+    return this.op(Number(rest & 0x7fn));
+  }
+
+  get(local: number): this { return this.op(W.get).unsigned(local); }
+  set(local: number): this { return this.op(W.set).unsigned(local); }
+  tee(local: number): this { return this.op(W.tee).unsigned(local); }
+
+  /** A load or store with a constant offset and no promise of alignment. */
+  access(opcode: number, offset = 0): this { return this.op(opcode, 0).unsigned(offset); }
+
+  /** An opcode of SIMD, or another one behind its prefix. */
+  simd(opcode: number): this { return this.op(SIMD_PREFIX).unsigned(opcode); }
+
+  /** A load or store of SIMD. */
+  simdAccess(opcode: number, offset = 0): this { return this.simd(opcode).op(0).unsigned(offset); }
+
+  /** A read-modify-write of ATOMIC, of 32 or 64 aligned bits. */
+  atomic(opcodes: readonly [number, number], size: number): this {
+    return this.op(ATOMIC_PREFIX, opcodes[size === 64 ? 1 : 0], size === 64 ? 3 : 2).unsigned(0);
+  }
+
+  /** Opens a block, a loop or an if without results. */
+  open(opcode: typeof W.block | typeof W.loop | typeof W.if): Label {
+    this.op(opcode, VOID);
+    this.#depth++;
+    return { depth: this.#depth };
+  }
+
+  close(): this {
+    this.#depth--;
+    return this.op(W.end);
+  }
+
+  /** br or br_if to a label that is open. */
+  branch(label: Label, opcode: typeof W.br | typeof W.brIf = W.br): this { return this.op(opcode).unsigned(this.#depth - label.depth); }
+
+  /** br_table; the last label is that of everything else. */
+  branchTable(labels: readonly Label[]): this {
+    this.op(W.brTable).unsigned(labels.length - 1);
+    for (const label of labels) this.unsigned(this.#depth - label.depth);
+    return this;
+  }
+}
+
+/** One function of a module: its code without the final `end`, and how many locals it has behind its parameters; one more is a v128. */
+export interface FunctionCode {
+  readonly code: Uint8Array;
+  readonly i32Locals: number;
+  readonly i64Locals: number;
+}
+
+/** Opcodes behind the prefix 0xFD (§5.4.8). */
+export const SIMD = {
+  load: 0x00, store: 0x0b, load32Zero: 0x5c, load64Zero: 0x5d, load64Splat: 0x0a, const: 0x0c, shuffle: 0x0d, swizzle: 0x0e,
+  not: 0x4d, and: 0x4e, andnot: 0x4f, or: 0x50, xor: 0x51,
+  i8Bitmask: 0x64, i32Bitmask: 0xa4, i64Bitmask: 0xc4,
+} as const;
+const SIMD_PREFIX = 0xfd;
+const ATOMIC_PREFIX = 0xfe;
+/** Opcodes behind the prefix 0xFE (threads proposal), of 32 and of 64 bits; narrower ones follow at the distances below. */
+export const ATOMIC = { add: [0x1e, 0x1f], sub: [0x25, 0x26], and: [0x2c, 0x2d], or: [0x33, 0x34], xor: [0x3a, 0x3b], exchange: [0x41, 0x42], compareExchange: [0x48, 0x49] } as const;
+
+/** The types of functions: of the regions (see region-layout.ts), and of the function that they import. */
+export const REGION_TYPE = { parameters: [I32, I32, I32, I32, I32], results: [I64] } as const;
+const IMPORT_TYPE = { parameters: [I32, I32], results: [I32] } as const;
+
+function section(module: CodeWriter, id: number, fill: (body: CodeWriter) => void): void {
+  const body = new CodeWriter();
+  fill(body);
+  module.op(id).unsigned(body.length).append(body.bytes);
+}
+
+function name(body: CodeWriter, text: string): void {
+  body.unsigned(text.length).op(...new TextEncoder().encode(text));
+}
+
+/**
+ * A module with these functions, exported by their place ("0", "1", …). It imports env.memory, shared and with at most
+ * `maximumPages` pages, and env.call, function 0.
+ */
+export function writeModule(functions: readonly FunctionCode[], maximumPages: number): Uint8Array {
+  const module = new CodeWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+  section(module, 1, (body) => {
+    body.unsigned(2);
+    for (const { parameters, results } of [IMPORT_TYPE, REGION_TYPE]) {
+      body.op(FUNCTION_TYPE).unsigned(parameters.length).op(...parameters).unsigned(results.length).op(...results);
+    }
+  });
+  section(module, 2, (body) => {
+    body.unsigned(2);
+    name(body, "env");
+    name(body, "memory");
+    body.op(2, SHARED_WITH_MAXIMUM).unsigned(1).unsigned(maximumPages);
+    name(body, "env");
+    name(body, "call");
+    body.op(0).unsigned(0);
+  });
+  section(module, 3, (body) => {
+    body.unsigned(functions.length);
+    for (let index = 0; index < functions.length; index++) body.unsigned(1);
+  });
+  section(module, 7, (body) => {
+    body.unsigned(functions.length);
+    functions.forEach((_, index) => {
+      name(body, String(index));
+      body.op(0).unsigned(index + 1);
+    });
+  });
+  section(module, 10, (body) => {
+    body.unsigned(functions.length);
+    for (const { code, i32Locals, i64Locals } of functions) {
+      const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(1).op(V128);
+      body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
+    }
+  });
+  return module.bytes;
+}
