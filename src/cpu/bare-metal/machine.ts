@@ -10,6 +10,7 @@ import {
   SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU, VCPU_COUNT_ADDRESS,
 } from "../../abi/layout.js";
 import { createCore, type Core } from "../core.raw.js";
+import { ImmediateTranslations } from "../translator/translate.js";
 import { VcpuState } from "../vcpu-state.raw.js";
 import type { Listing } from "./listing.js";
 
@@ -28,6 +29,8 @@ export const SELECTOR = {
 const HALT_STRIDE = 16;
 const BUDGET = 10_000;
 const TURNS_MAX = 100;
+/** Samples are taken often enough for short programs. */
+const TRANSLATED = { samplePart: 40, hotSamples: 1, warmSamples: 0 };
 const ERROR_CODE_VECTORS = [8, 10, 11, 12, 13, 14, 17];
 const TABLE_BITS = 0x67n;
 
@@ -62,10 +65,12 @@ export class BareMachine {
   readonly memory: WebAssembly.Memory;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
+  /** Instructions of one turn. */
+  budget = BUDGET;
   #long = true;
 
-  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. */
-  constructor(module: WebAssembly.Module, vcpuCount = 1) {
+  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. With `translated`, what runs more than once is translated. */
+  constructor(module: WebAssembly.Module, vcpuCount = 1, translated = false) {
     const pages = (GUEST + MEMORY_BYTES) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages + 1, maximum: pages + 1, shared: true });
     this.memory = memory;
@@ -75,7 +80,7 @@ export class BareMachine {
     this.state = new VcpuState(memory, 0);
     this.#view.setUint32(NPT_ROOT_BASE, NPT_LEAF, true);
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0 });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated ? { translator: { ...TRANSLATED, service: new ImmediateTranslations(memory) } } : {}) });
   }
 
   /** Address in the host's memory of the NPT entry of guest page `gfn`. */
@@ -199,7 +204,8 @@ export class BareMachine {
   /** Runs until a HLT or an exit that `onExit` does not deal with. */
   run(onExit: OnExit = () => false): Stop {
     for (let turn = 0; turn < TURNS_MAX; turn++) {
-      const reason = this.core.run(BUDGET);
+      const reason = this.core.run(this.budget);
+      this.core.translateHot();
       if (reason === EXIT_BUDGET) continue;
       const exit = EXIT_NAMES[reason]!;
       if (reason === EXIT_HLT || !onExit(exit, this.state)) return this.#stop(exit);

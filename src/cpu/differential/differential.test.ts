@@ -31,6 +31,15 @@ describe("differential tests against the vectors of a real processor", async () 
     console.log(`differential: ${forms} instruction forms, ${encodings} encodings, ${cases} cases; ${untested} forms without vectors, each with its reason`);
   });
 
+  test("every form does what the processor did when it is translated, too", async () => {
+    const translated = new DifferentialMachine(await compileCore(readFileSync(CORE_WASM)), true);
+    for (const table of tables) {
+      const report = checkTable(translated, table, { samplesMax: 1 });
+      assert.equal(totals(report).failedCases, 0, `\n${failureText(report)}\n`);
+    }
+    console.log(`differential: ${translated.translatedRegions} regions translated`);
+  });
+
   for (const table of tables) {
     test(`every form of table ${table.name} does what the processor did`, () => {
       const report = checkTable(machine, table, { samplesMax: 1 });

@@ -6,6 +6,7 @@ import {
   EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS,
   SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE, SEGMENT_SS, SEGMENT_TR, VCPU,
 } from "../../abi/layout.js";
+import { ImmediateTranslations } from "../translator/translate.js";
 import { createCore, type Core } from "../core.raw.js";
 import { vcpuStateAddress } from "../vcpu-state.raw.js";
 import {
@@ -47,8 +48,8 @@ export function trapName(trap: number): string {
 
 /** A core ready to run cases one after the other. */
 export class DifferentialMachine {
-  private readonly core: Core;
-  private readonly state: DataView;
+  readonly core: Core;
+  readonly state: DataView;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
   private readonly background = backgroundBytes(DATA_SIZE);
@@ -57,7 +58,8 @@ export class DifferentialMachine {
   private codeKey = "";
   private codeLoads = 0;
 
-  constructor(module: WebAssembly.Module) {
+  /** With `translated`, every case runs in translated code; the interpreter runs the first of each code before, so that there is a trace to translate. */
+  constructor(module: WebAssembly.Module, readonly translated = false) {
     const pages = (GUEST + 0x1_0000 * 16) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.view = new DataView(memory.buffer);
@@ -69,7 +71,7 @@ export class DifferentialMachine {
     this.buildKernel();
     this.bytes.fill(0xcc, GUEST + GPA.code, GUEST + GPA.code + CODE_SIZE);
     this.bytes.set(backgroundBytes(READ_ONLY_SIZE), GUEST + GPA.readOnly);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0 });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated ? { translator: { samplePart: 0, hotSamples: 1, warmSamples: 0, service: new ImmediateTranslations(memory) } } : {}) });
   }
 
   private buildNestedPageTable(): void {
@@ -130,10 +132,10 @@ export class DifferentialMachine {
     this.state.setUint32(at + SEGMENT_LIMIT, limit, true);
   }
 
-  private loadCode(initial: DataView): void {
+  private loadCode(initial: DataView, program?: Uint8Array): void {
     const offset = initial.getUint32(CASE.codeOffset, true);
     const length = initial.getUint32(CASE.codeLength, true);
-    const code = new Uint8Array(initial.buffer, initial.byteOffset + CASE.code, length);
+    const code = program ?? new Uint8Array(initial.buffer, initial.byteOffset + CASE.code, length);
     const key = `${offset}:${code.join()}`;
     if (key === this.codeKey) return;
     this.codeKey = key;
@@ -143,11 +145,21 @@ export class DifferentialMachine {
     // Now and then everything, so that dead traces of the same address do not pile up.
     if (this.codeLoads++ % 256 === 0) this.core.flushCode();
     for (let i = 0; i < CODE_SIZE >> 12; i++) this.core.invalidateCode((GPA.code >> 12) + i);
+    if (this.translated) this.translate(initial);
   }
 
-  /** Runs one case and answers what it did, in the same form as the native generator. */
-  run(initial: DataView): Outcome {
-    this.loadCode(initial);
+  /** Has the code of this case translated. */
+  private translate(initial: DataView): void {
+    this.loadState(initial);
+    this.state.setUint32(VCPU.samplePart, BUDGET - 1, true);
+    this.core.run(BUDGET);
+    this.state.setUint32(VCPU.samplePart, 0, true);
+    this.core.translateHot();
+  }
+
+  /** Runs one case and answers what it did, in the same form as the native generator. `program` takes the place of the case's instruction. */
+  run(initial: DataView, program?: Uint8Array): Outcome {
+    this.loadCode(initial, program);
     this.loadState(initial);
     this.before.set(this.background);
     this.before.set(new Uint8Array(initial.buffer, initial.byteOffset + CASE.window, WINDOW_SIZE), WINDOW_OFFSET);
@@ -156,6 +168,9 @@ export class DifferentialMachine {
     for (let i = 0; reason === EXIT_BUDGET && i < BUDGETS_MAX; i++) reason = this.core.run(BUDGET);
     return { record: this.readState(reason), changes: this.memoryChanges() };
   }
+
+  /** How many regions have been translated. */
+  get translatedRegions(): number { return Number(this.state.getBigUint64(VCPU.counterRegions, true)); }
 
   private loadState(initial: DataView): void {
     const { state } = this;

@@ -1,7 +1,7 @@
 /**
  * Runs the differential vectors by hand.
  *
- *   node dist/cpu/differential/run.js [TABLE...] [--row TEXT] [--samples N] [--core FILE]
+ *   node dist/cpu/differential/run.js [TABLE...] [--row TEXT] [--samples N] [--core FILE] [--tier interpreter|translator]
  *
  * --row keeps the rows whose opcode and form contain TEXT ("ADD Eb,Gb", "0F AF"); --samples is the number of failing cases shown a row;
  * --core names another core.wasm.
@@ -14,10 +14,10 @@ import { DifferentialMachine } from "./machine.js";
 import { CORE_WASM, loadTables } from "./tables.js";
 
 const { values, positionals } = parseArgs({
-  options: { row: { type: "string" }, samples: { type: "string", default: "2" }, core: { type: "string" } },
+  options: { row: { type: "string" }, samples: { type: "string", default: "2" }, core: { type: "string" }, tier: { type: "string", default: "interpreter" } },
   allowPositionals: true,
 });
-const machine = new DifferentialMachine(await compileCore(readFileSync(values.core ?? CORE_WASM)));
+const machine = new DifferentialMachine(await compileCore(readFileSync(values.core ?? CORE_WASM)), values.tier === "translator");
 let failed = 0;
 for (const table of await loadTables()) {
   if (positionals.length > 0 && !positionals.includes(table.name)) continue;

@@ -1,0 +1,184 @@
+/** Programs whose loops run in translated code: what they compute, how often, and what ends or changes them in the middle. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { VCPU } from "../abi/layout.js";
+import { DATA, label, VECTOR } from "./bare-metal/harness.js";
+import { listing, type Listing } from "./bare-metal/listing.js";
+import { BareMachine, type Stop } from "./bare-metal/machine.js";
+import { compileCore } from "./core.raw.js";
+import { RAX, RBX, RCX, RDX, RSI } from "./index.js";
+
+const CALLER = 0x10000;
+const CALLEE = 0x11000;
+const OTHER_CALLEE = 0x12000;
+const ROUNDS = 3000;
+const HALF = 1000;
+/** Short turns, so that what is hot is translated while the program runs. */
+const BUDGET = 200;
+const PAGE_BITS = 0x67n;
+
+const MIXED = listing(CALLER, `
+  48 8d 04 48     again: lea rax, [rax+rcx*2]
+  f6 c1 03        test cl, 3
+  74 03           jz even
+  48 31 c8        xor rax, rcx
+  c1 c0 03        even: rol eax, 3
+  e8 06 00 00 00  call leaf
+  48 ff c9        dec rcx
+  75 e7           jnz again
+  f4              hlt
+  48 11 c3        leaf: adc rbx, rax
+  48 0f cb        bswap rbx
+  c3              ret
+`);
+
+const PATCHES_ITSELF = listing(CALLER, `
+  48 39 d1                 again: cmp rcx, rdx
+  75 08                    jne patch
+  c6 04 25 0f 00 01 00 c3  mov byte ptr [patch + 2], 0xc3
+  48 ff c0                 patch: inc rax
+  48 ff c9                 dec rcx
+  75 eb                    jnz again
+  f4                       hlt
+`);
+
+const PATCHES_CALLEE = listing(CALLER, `
+  e8 fb 0f 00 00           again: call callee
+  48 39 d1                 cmp rcx, rdx
+  75 08                    jne skip
+  c6 04 25 02 10 01 00 c3  mov byte ptr [callee + 2], 0xc3
+  48 ff c9                 skip: dec rcx
+  75 e9                    jnz again
+  f4                       hlt
+`);
+
+const REMAPS_CALLEE = listing(CALLER, `
+  e8 fb 0f 00 00           again: call callee
+  48 39 d1                 cmp rcx, rdx
+  75 0b                    jne skip
+  48 89 33                 mov [rbx], rsi
+  0f 01 3c 25 00 10 01 00  invlpg [callee]
+  48 ff c9                 skip: dec rcx
+  75 e6                    jnz again
+  f4                       hlt
+`);
+
+const COUNTS_RAX = listing(CALLEE, `
+  48 ff c0  inc rax
+  c3        ret
+`);
+const COUNTS_RBX = listing(OTHER_CALLEE, `
+  48 ff c3  inc rbx
+  c3        ret
+`);
+
+const FILLS = listing(CALLER, `
+  48 89 0b     again: mov [rbx], rcx
+  48 83 c3 08  add rbx, 8
+  48 83 e9 01  minus: sub rcx, 1
+  51           push rcx
+  5a           pop rdx
+  75 f1        jnz again
+  f4           hlt
+`);
+
+const module = await compileCore(readFileSync(new URL("./core.wasm", import.meta.url)));
+
+/** Runs `program` with these registers; `prepare` comes before the first instruction. */
+function run(program: Listing, registers: Readonly<Record<number, bigint | number>>, translated: boolean, prepare = (_machine: BareMachine): void => {}): { machine: BareMachine; stop: Stop } {
+  const machine = new BareMachine(module, 1, translated);
+  machine.budget = BUDGET;
+  machine.start("kernel64", program);
+  for (const [n, value] of Object.entries(registers)) machine.state.setGpr(Number(n), BigInt(value));
+  prepare(machine);
+  // More turns than a program of this length needs.
+  for (let round = 0; ; round++) {
+    try {
+      return { machine, stop: machine.run() };
+    } catch (error) {
+      if (round > ROUNDS) throw error;
+    }
+  }
+}
+
+function assertTranslated(machine: BareMachine): void {
+  const { regions, entries } = machine.state.translation;
+  assert.ok(regions > 0 && entries > 0, `expected translated code to run, got ${regions} regions, ${entries} entries`);
+}
+
+test("a loop with branches, a call and a return computes in translated code what the interpreter does, in as many instructions", () => {
+  const registers = { [RCX]: ROUNDS, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 };
+  const [interpreted, translated] = [run(MIXED, registers, false), run(MIXED, registers, true)];
+  assertTranslated(translated.machine);
+  for (const n of [RAX, RBX, RCX]) assert.equal(translated.machine.state.gpr(n), interpreted.machine.state.gpr(n));
+  assert.deepEqual(translated.stop, interpreted.stop);
+  assert.equal(translated.machine.state.instructionsRetired, interpreted.machine.state.instructionsRetired);
+});
+
+test("a store to the page that runs is seen by the instruction behind it", () => {
+  const { machine } = run(PATCHES_ITSELF, { [RCX]: ROUNDS, [RDX]: HALF }, true);
+  assertTranslated(machine);
+  assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX)], [BigInt(ROUNDS - HALF), BigInt(HALF)]);
+});
+
+test("a store to another page of the same region is seen by the next call", () => {
+  const { machine } = run(PATCHES_CALLEE, { [RCX]: ROUNDS, [RDX]: HALF }, true, (bare) => bare.load(COUNTS_RAX));
+  assertTranslated(machine);
+  assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX)], [BigInt(ROUNDS - HALF + 1), BigInt(HALF - 1)]);
+});
+
+test("a page of a region that the guest maps elsewhere is left behind", () => {
+  const registers = { [RCX]: ROUNDS, [RDX]: HALF, [RBX]: 0x4000 + (CALLEE >> 12) * 8, [RSI]: BigInt(OTHER_CALLEE) | PAGE_BITS };
+  const { machine } = run(REMAPS_CALLEE, registers, true, (bare) => {
+    bare.load(COUNTS_RAX);
+    bare.load(COUNTS_RBX);
+  });
+  assertTranslated(machine);
+  assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX) - BigInt(registers[RBX])], [BigInt(ROUNDS - HALF + 1), BigInt(HALF - 1)]);
+});
+
+test("a page fault in a region leaves the state of its instruction, flags included", () => {
+  const registers = { [RBX]: DATA, [RCX]: ROUNDS };
+  const runs = [false, true].map((translated) => run(FILLS, registers, translated, (bare) => bare.map(DATA + 0x1000, 0n)));
+  const [interpreted, translated] = runs as [(typeof runs)[0], (typeof runs)[0]];
+  assertTranslated(translated.machine);
+  assert.deepEqual(translated.stop, interpreted.stop);
+  assert.deepEqual([translated.stop.vector, translated.stop.rip], [VECTOR.PF, CALLER]);
+  for (const n of [RBX, RCX, RDX]) assert.equal(translated.machine.state.gpr(n), interpreted.machine.state.gpr(n));
+  assert.equal(translated.machine.state.gpr(RCX), BigInt(ROUNDS - 512));
+});
+
+test("a breakpoint that is set on translated code stops there", () => {
+  const machine = new BareMachine(module, 1, true);
+  machine.start("kernel64", FILLS);
+  machine.state.setGpr(RBX, BigInt(DATA));
+  machine.state.setGpr(RCX, 4096n);
+  for (let turn = 0; turn < 20; turn++) {
+    machine.core.run(BUDGET);
+    machine.core.translateHot();
+  }
+  assertTranslated(machine);
+  const at = label(FILLS, "minus");
+  machine.state.writeU64(VCPU.dr, BigInt(at));
+  machine.state.writeU64(VCPU.dr + 8 * 7, 0x401n);
+  const stop = machine.run();
+  assert.deepEqual([stop.vector, stop.rip], [VECTOR.DB, at]);
+});
+
+test("a hot loop keeps to its budget, and goes on where it was", () => {
+  const machine = new BareMachine(module, 1, true);
+  machine.start("kernel64", MIXED);
+  machine.state.setGpr(RCX, 1_000_000_000n);
+  for (let turn = 0; turn < 20; turn++) {
+    machine.core.run(BUDGET);
+    machine.core.translateHot();
+  }
+  assertTranslated(machine);
+  const before = machine.state.instructionsRetired;
+  const entries = machine.state.translation.entries;
+  machine.core.run(1_000_000);
+  const retired = machine.state.instructionsRetired - before;
+  assert.ok(retired >= 1_000_000 - 64 && retired <= 1_000_000 + 64, `expected about the budget, got ${retired}`);
+  assert.ok(machine.state.translation.entries > entries);
+});
