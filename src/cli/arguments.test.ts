@@ -9,12 +9,12 @@ const parse = (...args: string[]): unknown => parseArguments(args, "1.2.3");
 
 test("every option arrives", () => {
   assert.deepEqual(
-    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--personality", "kvm", "--exec", "true", "--timeout", "1.5",
+    parse("run", "--kernel", "k", "--append", "a b", "--memory", "1G", "--vcpus", "2", "--personality", "kvm", "--tier", "interpreter", "--exec", "true", "--timeout", "1.5",
       "--json", "--verbose"),
-    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, personality: "kvm", exec: "true", timeoutMs: 1500, json: true, verbose: true } });
-  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false } });
+    { run: { kernel: "k", append: "a b", memoryBytes: 2 ** 30, vcpus: 2, personality: "kvm", tier: "interpreter", exec: "true", timeoutMs: 1500, json: true, verbose: true } });
+  assert.deepEqual(parse("run"), { run: { memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", tier: "both", json: false, verbose: false } });
   assert.deepEqual(parse("run", "--append", "-x --y", "--initrd=i"), {
-    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", json: false, verbose: false },
+    run: { append: "-x --y", initrd: "i", memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", tier: "both", json: false, verbose: false },
   });
 });
 
@@ -23,7 +23,7 @@ test("the options about memory arrive", () => {
     "--page-access", "pinned", "--control", "/c") as { run: object };
   assert.deepEqual(run, {
     memoryBytes: 2 ** 27, memoryLimitBytes: 2 ** 26, swapFile: "/s", swapBytes: 2 ** 30, storm: 1000, stormSeed: 7, pageAccess: "pinned", control: "/c",
-    vcpus: 1, personality: "xen", json: false, verbose: false,
+    vcpus: 1, personality: "xen", tier: "both", json: false, verbose: false,
   });
   assert.equal(parseStorm("max"), "max");
   assert.equal(parseStorm("0"), 0);
@@ -35,6 +35,10 @@ test("a command for a running guest arrives with its words, --json anywhere", ()
   assert.deepEqual(parse("ctl", "/c"), { ctl: { socket: "/c", words: [], json: false } });
   const { text } = parse("ctl", "--help") as { text: string };
   for (const { words } of CONTROL_COMMANDS) assert.ok(text.includes(`\n  ${words}`), words);
+});
+
+test("a tier is one of three", () => {
+  assert.throws(() => parse("run", "--tier", "fast"), { message: '--tier: "fast" is none of both, interpreter, translator' });
 });
 
 test("the number of vCPUs is a whole number from 1 to 8", () => {

@@ -1,7 +1,7 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
 import {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, VCPUS_MAX,
+  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, TIER_DEFAULT, TIERS, VCPUS_MAX,
 } from "../machine/index.js";
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
@@ -19,6 +19,7 @@ export interface RunArguments extends MemoryArguments {
   readonly memoryBytes: number;
   readonly vcpus: number;
   readonly personality: (typeof PERSONALITIES)[number];
+  readonly tier: (typeof TIERS)[number];
   readonly exec?: string;
   readonly timeoutMs?: number;
   /** Path on which commands are taken. */
@@ -37,6 +38,7 @@ interface RawOptions extends RawMemoryOptions {
   memory: string;
   vcpus: string;
   personality: string;
+  tier: string;
   exec?: string;
   timeout?: string;
   control?: string;
@@ -106,6 +108,7 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("-m, --memory <size>", "guest memory with K, M or G, 64M to 3G", `${MEMORY_BYTES_DEFAULT / MIB}M`)
     .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
     .option("--personality <name>", `hypervisor that the guest sees: ${PERSONALITIES.join(" or ")}`, PERSONALITY_DEFAULT)
+    .option("--tier <name>", "translate to WebAssembly what runs often (both), nothing (interpreter) or all that was seen once (translator)", TIER_DEFAULT)
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
@@ -146,7 +149,7 @@ function readOptions(options: RawOptions): RunArguments {
   const memoryBytes = parseMemory(options.memory);
   return {
     memoryBytes, ...readMemoryOptions(options, memoryBytes), vcpus: parseVcpus(options.vcpus),
-    personality: parsePersonality(options.personality), json, verbose,
+    personality: parsePersonality(options.personality), tier: parseTier(options.tier), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
@@ -183,6 +186,12 @@ export function parseVcpus(text: string, architecture: string = process.arch): n
 function parsePersonality(text: string): RunArguments["personality"] {
   const name = PERSONALITIES.find((one) => one === text);
   if (name === undefined) throw new UsageError(`--personality: "${text}" is neither ${PERSONALITIES.join(" nor ")}`);
+  return name;
+}
+
+function parseTier(text: string): RunArguments["tier"] {
+  const name = TIERS.find((one) => one === text);
+  if (name === undefined) throw new UsageError(`--tier: "${text}" is none of ${TIERS.join(", ")}`);
   return name;
 }
 

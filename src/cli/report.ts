@@ -9,6 +9,8 @@ export interface RunReport {
   readonly bootMs: number | null;
   /** Guest instructions retired, by tier. */
   readonly instructions: Readonly<Record<string, number>>;
+  /** What was translated; null when the guest never started. */
+  readonly translation: MachineStats["translation"] | null;
   readonly pagesTouched: number;
   /** What has happened to guest pages; null when the guest never started, as is storm. */
   readonly pages: PageStats | null;
@@ -23,7 +25,8 @@ export function reportRun(status: number, stats: MachineStats | undefined, error
   return {
     status,
     bootMs: stats?.bootMs ?? null,
-    instructions: stats?.instructions ?? { interpreter: 0 },
+    instructions: stats?.instructions ?? { interpreter: 0, translator: 0 },
+    translation: stats?.translation ?? null,
     pagesTouched: stats?.memory.pagesTouched ?? 0,
     pages: stats?.pages ?? null,
     storm: stats?.storm ?? null,

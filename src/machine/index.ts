@@ -29,3 +29,4 @@ export {
 export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
 export type { VcpuMode, VcpuReport } from "./vcpu-report.js";
 export { type GuestConsole, type ShutdownOptions, VirtualMachine } from "./virtual-machine.js";
+export { type Tier, TIER_DEFAULT, TIERS } from "../cpu/index.js";

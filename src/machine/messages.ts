@@ -1,7 +1,8 @@
 /** What the machine's threads are started with and what they post to the main thread. */
+import type { Tier } from "../cpu/index.js";
 import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 import type { PageAccess } from "../guest-page/index.js";
-import type { SwapFileShare } from "../platform/node/index.js";
+import type { PipeEnd, SwapFileShare } from "../platform/node/index.js";
 
 /** Data of every thread of a VM. */
 export interface ThreadStart {
@@ -18,8 +19,18 @@ export interface ThreadStart {
 
 /** Data of a vCPU's thread. */
 export interface VcpuThreadStart extends ThreadStart {
+  readonly tier: Tier;
+  /** To the translator's thread; undefined where nothing is translated. */
+  readonly translations: PipeEnd | undefined;
   readonly module: WebAssembly.Module;
   readonly vcpuIndex: number;
+}
+
+/** Data of the translator's thread. */
+export interface TranslatorThreadStart {
+  readonly memory: WebAssembly.Memory;
+  /** To each vCPU's thread. */
+  readonly vcpus: readonly PipeEnd[];
 }
 
 /** From a vCPU's thread. */

@@ -1,5 +1,6 @@
 /** Options of a VM, and what they may be. */
 import { VCPU_COUNT_MAX } from "../abi/layout.js";
+import { type Tier, TIER_DEFAULT, TIERS } from "../cpu/index.js";
 import type { PersonalityName } from "../exit/index.js";
 import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 import type { GuestFile } from "../platform/node/guest-image/index.js";
@@ -53,6 +54,8 @@ export interface VirtualMachineOptions {
   readonly onStall?: (reason: string | undefined) => void;
   /** Which hypervisor the guest sees: "xen" (default), with PV consoles, or "kvm", with serial ports. */
   readonly personality?: PersonalityName;
+  /** Which code is translated to WebAssembly: "both" (default) what runs often, "interpreter" none, "translator" all that was seen once. */
+  readonly tier?: Tier;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -91,6 +94,8 @@ export function checkOptions(options: VirtualMachineOptions): void {
   if (!PERSONALITIES.includes(personality)) {
     throw new InvalidOptionError(`personality must be one of ${PERSONALITIES.join(", ")}, got ${String(personality)}`);
   }
+  const { tier = TIER_DEFAULT } = options;
+  if (!TIERS.includes(tier)) throw new InvalidOptionError(`tier must be one of ${TIERS.join(", ")}, got ${String(tier)}`);
   for (const [name, value] of Object.entries({ kernel, initrd })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);

@@ -5,21 +5,21 @@
 import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
-import { VcpuState } from "../cpu/index.js";
+import { type Tier, VcpuState } from "../cpu/index.js";
 import { clearRequest, isAtGate, makeAllVcpusRequest, type PersonalityName, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
 import type { DomainConfiguration } from "../hypercall/index.js";
-import { monotonicNs, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
+import { createPipe, monotonicNs, type PipeEnd, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
 import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
 import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
-import type { DeviceMessage, ThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
+import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
-import { type MachineStats, pageStatsFrom, sumExits } from "./stats.js";
+import { type MachineStats, pageStatsFrom, sumExits, tierStats } from "./stats.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
 
@@ -53,6 +53,7 @@ export interface MachineParts {
   readonly storm: { readonly rate: StormRate; readonly seed: number };
   readonly pageAccess: PageAccess;
   readonly personality: PersonalityName;
+  readonly tier: Tier;
   readonly events: MachineEvents;
 }
 
@@ -72,6 +73,7 @@ export class RunningMachine {
   readonly #vcpuThreads: Thread[] = [];
   readonly #deviceThread: Thread;
   readonly #memoryThread: Thread;
+  #translatorThread: Thread | undefined;
   #stall: string | undefined;
   #end: MachineEnd | undefined;
   #pausedWaiters: (() => void)[] = [];
@@ -167,7 +169,7 @@ export class RunningMachine {
     const memory = this.#host.statistics();
     return {
       uptimeMs: this.nowNs() / 1e6,
-      instructions: { interpreter: this.#vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0) },
+      ...tierStats(this.#vcpus),
       memory: {
         guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,
@@ -238,14 +240,28 @@ export class RunningMachine {
     });
   }
 
+  /** Starts the translator's thread, if there is to be one. Returns the vCPUs' ends of the pipes to it. */
+  #startTranslator(): readonly PipeEnd[] {
+    if (this.#parts.tier === "interpreter") return [];
+    const pipes = this.#vcpus.map(() => createPipe());
+    const data: TranslatorThreadStart = { memory: this.#host.memory, vcpus: pipes.map(([, end]) => end) };
+    this.#translatorThread = startThread(new URL("./translator-worker.js", import.meta.url), data, {
+      onMessage: () => undefined,
+      onError: (failure) => this.#finish({ failure }),
+    }, data.vcpus);
+    return pipes.map(([end]) => end);
+  }
+
   #startVcpus(): void {
     if (this.#end !== undefined) return;
+    const translations = this.#startTranslator();
     for (const { index } of this.#vcpus) {
-      const data: VcpuThreadStart = { ...this.#threadStart(), module: this.#parts.module, vcpuIndex: index };
+      const pipe = translations[index];
+      const data: VcpuThreadStart = { ...this.#threadStart(), module: this.#parts.module, vcpuIndex: index, tier: this.#parts.tier, translations: pipe };
       const thread = startThread<VcpuMessage>(new URL("./vcpu-worker.js", import.meta.url), data, {
         onMessage: (message) => this.#takeVcpuMessage(message),
         onError: (failure) => this.#finish({ failure }),
-      });
+      }, pipe === undefined ? [] : [pipe]);
       this.#vcpuThreads.push(thread);
       void thread.ended.then(() => this.#finish({ failure: new Error(`the thread of vCPU ${index} ended without a word`) }));
     }
@@ -277,6 +293,7 @@ export class RunningMachine {
 
   async #endThreads(): Promise<void> {
     await Promise.all(this.#vcpuThreads.map(endThread));
+    await this.#translatorThread?.terminate();
     this.#control.stopDevices();
     await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
     this.#parts.swap?.close();

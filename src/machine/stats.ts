@@ -1,5 +1,6 @@
 /** What a VM tells about itself. */
 import { EXIT_NAMES } from "../abi/layout.js";
+import type { TranslationFigures, VcpuState } from "../cpu/index.js";
 import type { StormStats } from "./memory/index.js";
 
 /** A snapshot of a VM's counters; a stopped VM keeps its last one. */
@@ -8,8 +9,10 @@ export interface MachineStats {
   readonly uptimeMs: number;
   /** Milliseconds from the start of the vCPUs until the default guest's init was ready; undefined before that. */
   readonly bootMs: number | undefined;
-  /** Guest instructions retired, by the tier that ran them. */
-  readonly instructions: Readonly<Record<"interpreter", number>>;
+  /** Guest instructions retired, by the tier that ran them: the sum is counted, their shares are those of samples. */
+  readonly instructions: Readonly<Record<"interpreter" | "translator", number>>;
+  /** What the translator has done, for all vCPUs. */
+  readonly translation: TranslationFigures;
   readonly memory: {
     /** Size of guest memory. */
     readonly guestBytes: number;
@@ -68,4 +71,25 @@ export function pageStatsFrom({ users, ...counters }: Readonly<Record<string, un
     else counts[name] = value;
   }
   return { counts, users };
+}
+
+/** How much the vCPUs have executed, by tier, and what was translated for them. */
+export function tierStats(vcpus: readonly VcpuState[]): Pick<MachineStats, "instructions" | "translation"> {
+  const figures = vcpus.map((vcpu) => vcpu.translation);
+  const translation = figures.slice(1).reduce((sum, one) => addFigures(sum, one), figures[0]!);
+  const translated = vcpus.reduce((sum, vcpu, index) => sum + translatedInstructions(vcpu.instructionsRetired, figures[index]!), 0);
+  const all = vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0);
+  return { instructions: { interpreter: all - translated, translator: translated }, translation };
+}
+
+function translatedInstructions(retired: number, { samples, samplesTranslated }: TranslationFigures): number {
+  return samples === 0 ? 0 : Math.round(retired * (samplesTranslated / samples));
+}
+
+function addFigures(a: TranslationFigures, b: TranslationFigures): TranslationFigures {
+  const sum = (name: keyof TranslationFigures): number => a[name] + b[name];
+  return {
+    regions: sum("regions"), traces: sum("traces"), bytes: sum("bytes"), milliseconds: sum("milliseconds"), entries: sum("entries"), evictions: sum("evictions"),
+    samples: sum("samples"), samplesTranslated: sum("samplesTranslated"),
+  };
 }

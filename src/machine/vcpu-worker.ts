@@ -1,12 +1,12 @@
 /** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
 import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
-import { createCore, VcpuState } from "../cpu/index.js";
+import { createCore, type Translation, type TranslatorOptions, translatorOptions, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
 import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { createRunDelayMeter, monotonicNs, postToOwner, threadData } from "../platform/node/index.js";
+import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromPipe, threadData } from "../platform/node/index.js";
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
@@ -46,13 +46,22 @@ function ipiSignals(vcpus: readonly VcpuState[], ended: (vector: number) => void
   };
 }
 
+/** Translations are made by a thread for all vCPUs; this is this vCPU's end of the pipe to it. */
+function createTranslator({ tier, translations }: VcpuThreadStart): TranslatorOptions | undefined {
+  if (translations === undefined) return undefined;
+  return translatorOptions(tier, {
+    submit: (job) => translations.postMessage(job),
+    receive: () => receiveFromPipe<Translation>(translations),
+  });
+}
+
 function run(start: VcpuThreadStart): VcpuOutcome {
   const { memory, module, vcpuIndex: index, vcpuCount, originNs, personality } = start;
   const nowNs = (): number => monotonicNs() - originNs;
   const vcpus = Array.from({ length: vcpuCount }, (_, n) => new VcpuState(memory, n));
   const others = vcpus.filter((vcpu) => vcpu.index !== index);
   const host = attachHost(start, vcpus);
-  const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs });
+  const core = createCore({ module, memory, vcpuIndex: index, timestamp: nowNs, translator: createTranslator(start) });
   const guest = new GuestMemory(host, {
     pageAccess: start.pageAccess,
     onCodeWrite: (gfn) => {

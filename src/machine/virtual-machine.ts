@@ -13,6 +13,7 @@ import { type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
 import { VirtualMachineMemory } from "./memory/index.js";
+import { TIER_DEFAULT } from "../cpu/index.js";
 import { checkOptions, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
@@ -109,6 +110,7 @@ export class VirtualMachine implements AsyncDisposable {
       storm: { rate: options.storm ?? 0, seed: options.stormSeed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! },
       pageAccess: options.pageAccess ?? "revocable",
       personality: options.personality ?? PERSONALITY_DEFAULT,
+      tier: options.tier ?? TIER_DEFAULT,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),

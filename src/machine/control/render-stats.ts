@@ -36,12 +36,13 @@ export function renderStorm({ rate, moves, movesPerSecond, pinned, seed }: Storm
   ]);
 }
 
-function guestPairs({ uptimeMs, bootMs, instructions, memory }: MachineStats): (readonly [string, Cell])[] {
+function guestPairs({ uptimeMs, bootMs, instructions, translation, memory }: MachineStats): (readonly [string, Cell])[] {
   const { pagesTouched, guestBytes, framesInUse, framesTotal, limitBytes, stall } = memory;
   return [
     ["up", `${(uptimeMs / 1000).toFixed(1)} s`],
     ["init ready after", bootMs === undefined ? "not yet" : `${(bootMs / 1000).toFixed(2)} s`],
     ...Object.entries(instructions).map(([tier, count]) => [`instructions (${tier})`, count] as const),
+    ["translated", `${translation.regions} regions, ${Math.round(translation.bytes / 1024)} KiB, in ${translation.milliseconds.toFixed(0)} ms`],
     ["memory touched", `${(pagesTouched / PAGES_PER_MIB).toFixed(1)} MiB of ${guestBytes / BYTES_PER_MIB} MiB`],
     ["frames in use", `${framesInUse} of ${framesTotal}`],
     ...(limitBytes === undefined ? [] : [["memory limit", `${limitBytes / BYTES_PER_MIB} MiB`] as const]),

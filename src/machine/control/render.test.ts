@@ -48,7 +48,9 @@ test("stats", () => {
   assert.equal(rendered("stats", TEST_STATS), `\
 up                          12.3 s
 init ready after            3.03 s
-instructions (interpreter)  377386434
+instructions (interpreter)  77386434
+instructions (translator)   300000000
+translated                  130 regions, 244 KiB, in 412 ms
 memory touched              76.3 MiB of 256 MiB
 frames in use               19523 of 69632
 memory limit                64 MiB

@@ -6,4 +6,4 @@ export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerP
 export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
 export { SwapFile, SwapFileError, type SwapFileShare, SwapFileSlots } from "./swap-file.js";
 export { onEndingSignal, Terminal, type TerminalEvents, type TerminalSize } from "./terminal.js";
-export { postToOwner, receiveFromOwner, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";
+export { createPipe, type PipeEnd, postToOwner, receiveFromOwner, receiveFromPipe, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";

@@ -1,5 +1,5 @@
 /** Worker threads as the machine uses them: started with data, talking back by messages, ended by themselves or by force. */
-import { parentPort, receiveMessageOnPort, Worker, workerData, type TransferListItem } from "node:worker_threads";
+import { MessageChannel, type MessagePort, parentPort, receiveMessageOnPort, Worker, workerData, type TransferListItem } from "node:worker_threads";
 
 /** What a started thread tells its owner. */
 export interface ThreadEvents<Message> {
@@ -18,9 +18,23 @@ export interface Thread {
   terminate(): Promise<void>;
 }
 
-/** Starts the module `entry` as a thread; `data` is what its threadData answers. */
-export function startThread<Message>(entry: URL, data: unknown, events: ThreadEvents<Message>): Thread {
-  const worker = new Worker(entry, { workerData: data });
+/** One end of a pipe between two threads. Handed over in a thread's data, and named in `transfer` there. */
+export type PipeEnd = MessagePort;
+
+/** A pipe: what is posted at one end is received at the other. */
+export function createPipe(): readonly [PipeEnd, PipeEnd] {
+  const { port1, port2 } = new MessageChannel();
+  return [port1, port2];
+}
+
+/** The oldest message at this end that was not taken yet. Works without returning to the event loop. */
+export function receiveFromPipe<Message>(end: PipeEnd): Message | undefined {
+  return (receiveMessageOnPort(end) as { message: Message } | undefined)?.message;
+}
+
+/** Starts the module `entry` as a thread; `data` is what its threadData answers. Ends of pipes in it are named in `transfer`. */
+export function startThread<Message>(entry: URL, data: unknown, events: ThreadEvents<Message>, transfer: readonly PipeEnd[] = []): Thread {
+  const worker = new Worker(entry, { workerData: data, transferList: [...transfer] });
   worker.on("message", (message: Message) => events.onMessage(message));
   worker.on("error", (error: Error) => events.onError(error));
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));

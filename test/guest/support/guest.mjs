@@ -12,6 +12,8 @@ import { VirtualMachine } from "../../../dist/machine/index.js";
 /** A guest that hangs must not hang the suite. */
 export const COMMAND_TIMEOUT_MS = 120_000;
 const BOOT_TIMEOUT_MS = 120_000;
+/** UNPINNED_TIER: the tier that every guest runs with (--tier); absent = the default, both. */
+const tier = /** @type {import("../../../dist/machine/index.js").Tier | undefined} */ (process.env["UNPINNED_TIER"]);
 
 /** @typedef {import("../../../dist/machine/index.js").VirtualMachineOptions} VirtualMachineOptions */
 /** @typedef {{ exitCode: number, stdout: string, stderr: string }} Answer What a command wrote and how it ended. */
@@ -22,7 +24,7 @@ const BOOT_TIMEOUT_MS = 120_000;
  * @returns {Promise<VirtualMachine>}
  */
 export async function bootGuest(options = {}) {
-  const vm = await VirtualMachine.create({ mode: "exec", ...options });
+  const vm = await VirtualMachine.create({ mode: "exec", ...(tier === undefined ? {} : { tier }), ...options });
   try {
     await vm.ready({ signal: AbortSignal.timeout(BOOT_TIMEOUT_MS) });
   } catch (error) {
