@@ -81,7 +81,7 @@ test("ENTER over a page end builds its frame wholly or not at all while the host
     0f 0b                     wrong: ud2
   `);
   const stackTop = PAGE_END + 12;
-  start("kernel64", program, { [RBX]: PAGE_END, [RCX]: 100_000, 8: stackTop, 9: DATA + 0x100 });
+  start("kernel64", program, { [RBX]: PAGE_END, [RCX]: ROUNDS, 8: stackTop, 9: DATA + 0x100 });
   machine.setU64(DATA + 0xf8, 0x777n);
   await runWhileCut(context, [PAGE_END / 4096, PAGE_END / 4096 - 1], 0);
   assert.deepEqual([state.gpr(RBP), state.gpr(RSP)], [BigInt(stackTop - 8), BigInt(stackTop - 56)]);
