@@ -12,7 +12,7 @@ import { GUEST_WORKLOADS, guestParameters, KERNEL_WORKLOADS } from "./workloads.
 const TIMEOUT_MS = 1_800_000;
 /** Which time the tables are about. */
 const TIME = hasProcessorTimes ? { key: "cpuS", title: "CPU" } : { key: "wallS", title: "wall" };
-/** Aim of the interpreter on integer code, million guest instructions a second. */
+/** Aim on integer code, million guest instructions a second. */
 const AIM_MIPS = 200;
 
 /** @param {import("./rounds.mjs").BenchContext} context */

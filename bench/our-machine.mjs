@@ -28,5 +28,5 @@ if (reason !== "power-off") {
 
 function report() {
   const { instructions, memory, exits, hypercalls, vcpus } = vm.stats();
-  return { instructions: instructions.interpreter, pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters() };
+  return { instructions: instructions.interpreter + instructions.translator, pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters() };
 }
