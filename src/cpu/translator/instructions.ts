@@ -140,7 +140,6 @@ function shift(kind: "shl" | "shr" | "sar"): Emit {
     if (count === 0) return false;
     const set = flags.nextSet();
     const { a, r } = flagLocals(set);
-    if (form !== "r" && !w.isReadable(op, op.reg)) return false;
     unary(w, instruction, a, r, () => { shiftValue(w, kind, size, a, () => w.code.i64(count)); });
     flags.putShift(kind, size, set, count);
     return true;

@@ -19,13 +19,12 @@ import { BlockWriter } from "./block-writer.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { FLAG_NOTE_SET_SHIFT, I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT } from "./region-layout.js";
-import { HANDLER_REGION, type Op, type Trace } from "./traces.js";
+import { HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
-const HANDLER_TRACE_END = 3;
 const RSP = 4;
 const ADDRESS_BITS = 48;
 const PC_CACHE_KEY_EPOCH_SHIFT = 2;

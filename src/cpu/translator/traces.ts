@@ -7,7 +7,7 @@ import type { HandlerMeaning } from "./meaning.js";
 
 const OP_SIZE = 32;
 const TRACE_HEADER_SIZE = 32;
-const HANDLER_TRACE_END = 3;
+export const HANDLER_TRACE_END = 3;
 export const HANDLER_REGION = 5;
 export const HANDLER_REGION_AWAITED = 6;
 const NO_GFN = 0xffff_ffff;
