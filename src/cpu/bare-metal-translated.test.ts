@@ -83,11 +83,38 @@ const FILLS = listing(CALLER, `
   f4           hlt
 `);
 
+const THREE_LOOPS = [
+  listing(CALLER, `
+    48 89 f1        mov rcx, rsi
+    48 01 c8        one: add rax, rcx
+    48 ff c9        dec rcx
+    75 f8           jnz one
+    e9 f0 0f 00 00  jmp second
+  `),
+  listing(CALLEE, `
+    48 89 f1        second: mov rcx, rsi
+    48 31 cb        two: xor rbx, rcx
+    48 01 c3        add rbx, rax
+    48 ff c9        dec rcx
+    75 f5           jnz two
+    e9 ed 0f 00 00  jmp third
+  `),
+  listing(OTHER_CALLEE, `
+    48 89 f1           third: mov rcx, rsi
+    48 8d 04 58        three: lea rax, [rax+rbx*2]
+    48 ff c9           dec rcx
+    75 f7              jnz three
+    48 ff ca           dec rdx
+    0f 85 eb df ff ff  jnz first
+    f4                 hlt
+  `),
+] as const;
+
 const module = await compileCore(readFileSync(new URL("./core.wasm", import.meta.url)));
 
 /** Runs `program` with these registers; `prepare` comes before the first instruction. */
-function run(program: Listing, registers: Readonly<Record<number, bigint | number>>, translated: boolean, prepare = (_machine: BareMachine): void => {}): { machine: BareMachine; stop: Stop } {
-  const machine = new BareMachine(module, 1, translated);
+function run(program: Listing, registers: Readonly<Record<number, bigint | number>>, translated: boolean, prepare = (_machine: BareMachine): void => {}, limits: { regionsMax?: number } = {}): { machine: BareMachine; stop: Stop } {
+  const machine = new BareMachine(module, 1, translated && limits);
   machine.budget = BUDGET;
   machine.start("kernel64", program);
   for (const [n, value] of Object.entries(registers)) machine.state.setGpr(Number(n), BigInt(value));
@@ -150,7 +177,7 @@ test("a page fault in a region leaves the state of its instruction, flags includ
 });
 
 test("a breakpoint that is set on translated code stops there", () => {
-  const machine = new BareMachine(module, 1, true);
+  const machine = new BareMachine(module, 1, {});
   machine.start("kernel64", FILLS);
   machine.state.setGpr(RBX, BigInt(DATA));
   machine.state.setGpr(RCX, 4096n);
@@ -166,8 +193,18 @@ test("a breakpoint that is set on translated code stops there", () => {
   assert.deepEqual([stop.vector, stop.rip], [VECTOR.DB, at]);
 });
 
+test("regions that are given up make room for others, and what ran in them goes on", () => {
+  const registers = { [RSI]: 50, [RDX]: 300, [RAX]: 3, [RBX]: 5 };
+  const load = (machine: BareMachine): void => { for (const part of THREE_LOOPS) machine.load(part); };
+  const [interpreted, translated] = [run(THREE_LOOPS[0], registers, false, load), run(THREE_LOOPS[0], registers, true, load, { regionsMax: 1 })];
+  const { evictions, regions } = translated.machine.state.translation;
+  assert.ok(evictions > 1 && regions > 2, `expected regions to be given up, got ${evictions} times, ${regions} regions`);
+  for (const n of [RAX, RBX, RCX]) assert.equal(translated.machine.state.gpr(n), interpreted.machine.state.gpr(n));
+  assert.equal(translated.machine.state.instructionsRetired, interpreted.machine.state.instructionsRetired);
+});
+
 test("a hot loop keeps to its budget, and goes on where it was", () => {
-  const machine = new BareMachine(module, 1, true);
+  const machine = new BareMachine(module, 1, {});
   machine.start("kernel64", MIXED);
   machine.state.setGpr(RCX, 1_000_000_000n);
   for (let turn = 0; turn < 20; turn++) {

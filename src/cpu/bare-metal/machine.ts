@@ -69,8 +69,8 @@ export class BareMachine {
   budget = BUDGET;
   #long = true;
 
-  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. With `translated`, what runs more than once is translated. */
-  constructor(module: WebAssembly.Module, vcpuCount = 1, translated = false) {
+  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. With `translated`, what runs more than once is translated, in that many regions at a time. */
+  constructor(module: WebAssembly.Module, vcpuCount = 1, translated: false | { readonly regionsMax?: number } = false) {
     const pages = (GUEST + MEMORY_BYTES) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages + 1, maximum: pages + 1, shared: true });
     this.memory = memory;
@@ -80,7 +80,7 @@ export class BareMachine {
     this.state = new VcpuState(memory, 0);
     this.#view.setUint32(NPT_ROOT_BASE, NPT_LEAF, true);
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated ? { translator: { ...TRANSLATED, service: new ImmediateTranslations(memory) } } : {}) });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated !== false ? { translator: { ...TRANSLATED, ...translated, service: new ImmediateTranslations(memory) } } : {}) });
   }
 
   /** Address in the host's memory of the NPT entry of guest page `gfn`. */

@@ -10,8 +10,7 @@ const FIRST_OP = 32;
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 400;
 const TRACES_MAX = 32;
-/** Regions at most; then all are given up with the traces that lead to them, and what is hot is translated anew. */
-const REGIONS_MAX = 4096;
+const REGIONS_MAX_DEFAULT = 4096;
 
 /** What the core exports for it. */
 export interface TranslatorExports {
@@ -29,6 +28,8 @@ export interface TranslatorOptions {
   /** Samples that make a trace hot, and those that a trace needs to be taken into the region of another. */
   readonly hotSamples: number;
   readonly warmSamples: number;
+  /** Regions at most (default 4096); then all are given up with the traces that lead to them, and what is hot is translated anew. */
+  readonly regionsMax?: number;
   readonly service: TranslationService;
 }
 
@@ -59,7 +60,7 @@ export class Translator {
   }
 
   #submit(count: number): void {
-    if (this.#nextSlot - this.#firstSlot >= REGIONS_MAX) {
+    if (this.#nextSlot - this.#firstSlot >= (this.options.regionsMax ?? REGIONS_MAX_DEFAULT)) {
       this.#count(VCPU.counterRegionEvictions, 1);
       this.core.flushCode();
     }
