@@ -22,7 +22,7 @@ const SMALL_GUESTS = ["boot", "busybox", "control", "library", "program", "progr
 const SUITES = [
   { name: "unit", concurrency: 2, files: () => builtTests().filter((file) => !file.startsWith(DIFFERENTIAL) && !isStress(file)) },
   { name: "stress", concurrency: 1, files: () => builtTests().filter(isStress) },
-  { name: "differential", concurrency: 1, files: () => builtTests().filter((file) => file.startsWith(DIFFERENTIAL)) },
+  { name: "differential", concurrency: 2, files: () => builtTests().filter((file) => file.startsWith(DIFFERENTIAL)) },
   // Guests of one vCPU, of which nothing is measured that a busy host changes.
   { name: "guest", concurrency: 2, needsTools: true, files: () => guestTests().filter(isSmallGuest) },
   // One at a time: several vCPUs, threads that storm, times, the memory of this process.

@@ -92,3 +92,15 @@ export function totals(report: TableReport): { rows: number; encodings: number; 
   }
   return sum;
 }
+
+const ROWS_SHOWN_MAX = 30;
+
+/** The first failures of a report, a line a row. */
+export function failureText(report: TableReport): string {
+  const lines: string[] = [];
+  for (const row of report.rows.values()) {
+    if (row.failed > 0) lines.push(`${row.failed} of ${row.cases}: ${row.samples[0]}`);
+  }
+  const more = lines.length - ROWS_SHOWN_MAX;
+  return [...lines.slice(0, ROWS_SHOWN_MAX), ...(more > 0 ? [`and ${more} more forms`] : [])].join("\n");
+}
