@@ -10,8 +10,8 @@ export const TIERS = ["both", "interpreter", "translator"] as const;
 export type Tier = (typeof TIERS)[number];
 export const TIER_DEFAULT: Tier = "both";
 
-/** Instructions between two samples, and samples: a trace is translated after about a quarter of a million instructions that ran in it. */
-const WHEN_HOT = { samplePart: 8192, hotSamples: 32, warmSamples: 2 } as const;
+/** Instructions between two samples, and samples: a trace is translated after about a million instructions that ran in it. */
+const WHEN_HOT = { samplePart: 8192, hotSamples: 128, warmSamples: 2 } as const;
 const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 0 } as const;
 
 /** The options of a vCPU's translator for `tier`; undefined = there is none. */
