@@ -31,7 +31,7 @@ export function ourMachine({ kernelPath, initrdPath }, memoryBytes) {
  */
 export function qemuMachine({ initrdPath }, { name, kernelPath, memoryBytes }) {
   // Word for word what our machine gives its guest, but for the console.
-  const append = `${defaultCommandLine("exec", "quiet loglevel=2").replace("console=hvc0", "console=ttyS0")}`;
+  const append = `${defaultCommandLine("exec", "xen", "quiet loglevel=2").replace("console=hvc0", "console=ttyS0")}`;
   const args = [
     "-no-user-config", "-nodefaults", "-accel", "tcg", "-machine", "pc", "-smp", "1", "-m", `${memoryBytes / MIB}M`, "-no-reboot",
     "-display", "none", "-serial", "stdio", "-kernel", kernelPath, "-initrd", initrdPath, "-append", append,
