@@ -99,6 +99,13 @@ function assertCounted(found: number, count: number): void {
   assert.ok(found === count || found === count + 1, `${found} of ${count} changes by the other vCPU are left`);
 }
 
+const addSplit = listing(CODE, `
+  f0 48 01 13      again: lock add [rbx], rdx
+  48 ff c9         dec rcx
+  75 f7            jnz again
+  f4               hlt
+`);
+
 /** Counts in RAX, so that what it has done is known when it is stopped. */
 const addAligned = listing(CODE + 0x1000, `
   f0 48 01 13      again: lock add [rbx], rdx
@@ -108,12 +115,6 @@ const addAligned = listing(CODE + 0x1000, `
 
 for (const [name, operand] of [["over a page end", PAGE_END - 4], ["within a page", DATA + 0x104]] as const) {
   test(`a locked addition ${name} and an aligned one of another vCPU to some of its bytes lose nothing`, { timeout: 60_000 }, async (context) => {
-    const addSplit = listing(CODE, `
-      f0 48 01 13      again: lock add [rbx], rdx
-      48 ff c9         dec rcx
-      75 f7            jnz again
-      f4               hlt
-    `);
     const { machine, passes, count } = await runTogether(context, [
       { program: addSplit, registers: { [RBX]: operand, [RCX]: ROUNDS, [RDX]: 0x1_0000_0001n } },
       // Its upper half is the lower half of the other one's.
@@ -128,12 +129,6 @@ for (const [name, operand] of [["over a page end", PAGE_END - 4], ["within a pag
 }
 
 test("two vCPUs with locked additions that overlap over a page end lose nothing and stop each other", { timeout: 60_000 }, async (context) => {
-  const addSplit = listing(CODE, `
-    f0 48 01 13      again: lock add [rbx], rdx
-    48 ff c9         dec rcx
-    75 f7            jnz again
-    f4               hlt
-  `);
   const { machine, passes, count } = await runTogether(context, [
     { program: addSplit, registers: { [RBX]: PAGE_END - 4, [RCX]: ROUNDS, [RDX]: 1n } },
     { program: addAligned, registers: { [RBX]: PAGE_END - 2, [RDX]: 0x1_0000n } },

@@ -85,14 +85,15 @@ export class BlockWriter {
   /** Pushes the operand at `address`, zero extended from `size` bits. */
   pushValue(op: Op, address: number, size: number): void {
     const { code } = this;
-    if (this.isImmediate(op, address)) return void this.#pushImmediate(op, size);
+    if (this.isImmediate(op, address)) return void this.pushImmediate(op, size);
     const { number, high } = this.registerAt(address)!;
     code.get(this.register(number));
     if (high) code.i64(8).op(W.i64ShrU);
     this.truncate(size);
   }
 
-  #pushImmediate(op: Op, size: number): void {
+  /** Pushes the immediate, zero extended from `size` bits. */
+  pushImmediate(op: Op, size: number): void {
     const { immediateLow: low, immediateHigh: high } = op;
     if (size === 64) this.code.i64(high === low >> 31 ? low : (BigInt(high) << 32n) | BigInt(low >>> 0));
     else this.code.i64(size === 32 ? low >>> 0 : low & (size === 16 ? 0xffff : 0xff));

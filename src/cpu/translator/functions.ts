@@ -1,16 +1,14 @@
 /** Instructions that the interpreter does in functions, and regions do themselves; by the function's name, the operand size in bits at its end. */
-import { OP_BITS_MEMORY, OP_BITS_SIZE_MASK } from "./constants.js";
+import { OP_BITS_SIZE_MASK } from "./constants.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend } from "./flag-state.js";
 import { LOCAL } from "./region-layout.js";
-import type { Op } from "./traces.js";
+import { isMemory, type Op } from "./traces.js";
 import { ATOMIC, W } from "./wasm-writer.js";
 
 const RAX = 0, RDX = 2;
 
 type EmitFunction = (w: BlockWriter, op: Op, size: number) => boolean;
-
-const isMemory = (op: Op): boolean => (op.bits & OP_BITS_MEMORY) !== 0;
 
 /** Pushes the operand that ModRM.rm names. */
 function pushRm(w: BlockWriter, op: Op, size: number): void {

@@ -227,7 +227,7 @@ function multiply(three: boolean): Emit {
     code.set(LOCAL.value);
     const set = flags.nextSet();
     const { a, b, r, carry } = flagLocals(set);
-    if (three) w.code.i64(size === 64 && op.immediateHigh !== op.immediateLow >> 31 ? (BigInt(op.immediateHigh) << 32n) | BigInt(op.immediateLow >>> 0) : op.immediateLow);
+    if (three) w.pushImmediate(op, 64);
     else {
       w.pushValue(op, op.reg, size);
       signExtend(code, size);

@@ -19,7 +19,7 @@ import { BlockWriter } from "./block-writer.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { FLAG_NOTE_SET_SHIFT, I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT } from "./region-layout.js";
-import { HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
+import { goesToDisplacement, HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, W } from "./wasm-writer.js";
 
@@ -147,7 +147,7 @@ class RegionWriter {
     const w = this.#w;
     this.#block = block;
     w.begin(trace);
-    const loops = trace.ops.some((op) => isJump(op) && op.displacement === 0);
+    const loops = trace.ops.some((op) => goesToDisplacement(op) && op.displacement === 0);
     this.#self = loops ? code.open(W.loop) : undefined;
     this.#takeBudget(trace);
     for (const op of trace.ops) {
@@ -359,9 +359,4 @@ class RegionWriter {
     code.close();
     code.i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store).i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.#exit);
   }
-}
-
-function isJump(op: Op): boolean {
-  const run = op.meaning?.run;
-  return op.handler === HANDLER_TRACE_END || run === "jcc" || run === "jmp" || run === "call";
 }

@@ -2,6 +2,7 @@
  * Reads the interpreter's traces and op records (interpreter/op.ts) out of a vCPU's area, and finds those that belong together.
  */
 import { MODE_64, VCPU_AREA } from "../../abi/layout.js";
+import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
 
@@ -143,8 +144,7 @@ export class TraceReader {
   relink(of: readonly number[], copies: ReadonlyMap<number, number>): void {
     for (const trace of of) {
       for (const op of this.read(trace).ops) {
-        const run = op.meaning?.run;
-        if (op.handler !== HANDLER_TRACE_END && run !== "jcc" && run !== "jmp" && run !== "call") continue;
+        if (!goesToDisplacement(op)) continue;
         const copy = copies.get(op.immediateLow >>> 0);
         if (copy !== undefined) this.#view.setUint32(op.address + OP_LINK, copy, true);
       }
@@ -152,12 +152,20 @@ export class TraceReader {
   }
 }
 
+/** Whether `op` leads to its displacement from the trace's start, and has a link to the trace there: the end of the trace, or a direct branch. */
+export function goesToDisplacement({ handler, meaning }: Op): boolean {
+  return handler === HANDLER_TRACE_END || meaning?.run === "jcc" || meaning?.run === "jmp" || meaning?.run === "call";
+}
+
+/** Whether the operand that ModRM.rm names is in memory. */
+export function isMemory({ bits }: Op): boolean { return (bits & OP_BITS_MEMORY) !== 0; }
+
 /** Where a trace may lead to, and by which op; the return points of its calls included. */
 function successors(trace: Trace): { target: bigint; op: Op }[] {
   const targets: { target: bigint; op: Op }[] = [];
   for (const op of trace.ops) {
     const run = op.meaning?.run;
-    if (op.handler === HANDLER_TRACE_END || run === "jcc" || run === "jmp" || run === "call") targets.push({ target: trace.rip + BigInt(op.displacement), op });
+    if (goesToDisplacement(op)) targets.push({ target: trace.rip + BigInt(op.displacement), op });
     if (run === "call" || run === "callRm") targets.push({ target: trace.rip + BigInt(op.ripOffset + op.length), op });
   }
   return targets;

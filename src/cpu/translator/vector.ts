@@ -4,9 +4,9 @@
  */
 import { VCPU } from "../../abi/layout.js";
 import type { BlockWriter } from "./block-writer.js";
-import { MXCSR_NATIVE, MXCSR_NATIVE_BITS, OP_BITS_MEMORY } from "./constants.js";
+import { MXCSR_NATIVE, MXCSR_NATIVE_BITS } from "./constants.js";
 import { LOCAL } from "./region-layout.js";
-import type { Op } from "./traces.js";
+import { isMemory, type Op } from "./traces.js";
 import { SIMD, W } from "./wasm-writer.js";
 
 /** Writes one instruction; `aside` writes the call of the interpreter's function for operands that need it. Returns false when it cannot. */
@@ -16,19 +16,21 @@ const SIGN_MASK = 0x7fff_ffff_ffff_ffffn;
 const SAFE_FIRST = 0x0010_0000_0000_0001n;
 const SAFE_COUNT = 0x7fdf_ffff_ffff_ffffn;
 
-const isMemory = (op: Op): boolean => (op.bits & OP_BITS_MEMORY) !== 0;
-
 /** Checks what has to be checked, and leaves in LOCAL.pointer where the source is, when it is in memory. */
 function locateSource(w: BlockWriter, op: Op, bytes: number, aligned: boolean): void {
   w.checkSse(op);
   if (!isMemory(op)) return;
-  w.pushAddress(op);
-  if (aligned) {
-    w.code.tee(LOCAL.address).op(W.i32Wrap).i32(15).op(W.i32And);
-    w.exitIf(op);
-    w.code.get(LOCAL.address);
-  }
+  pushAddress(w, op, aligned);
   w.locateRead(op, bytes);
+}
+
+/** Pushes the linear address of the memory operand; leaves at `op`, which faults, where it `aligned` has to be and is not. */
+function pushAddress(w: BlockWriter, op: Op, aligned: boolean): void {
+  w.pushAddress(op);
+  if (!aligned) return;
+  w.code.tee(LOCAL.address).op(W.i32Wrap).i32(15).op(W.i32And);
+  w.exitIf(op);
+  w.code.get(LOCAL.address);
 }
 
 /** Pushes the address of the source that was located. */
@@ -129,12 +131,7 @@ const store = (aligned: boolean): EmitVector => (w, op) => {
   const { code } = w;
   w.checkSse(op);
   if (isMemory(op)) {
-    w.pushAddress(op);
-    if (aligned) {
-      code.tee(LOCAL.address).op(W.i32Wrap).i32(15).op(W.i32And);
-      w.exitIf(op);
-      code.get(LOCAL.address);
-    }
+    pushAddress(w, op, aligned);
     w.locateWrite(op, 16);
     code.get(LOCAL.pointer);
   } else code.i32(op.rm);
