@@ -57,6 +57,8 @@ export const MAPPED_PAGES_BASE = 0x01fd_0000;
 export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
+/** What a sample adds to the heat of a trace; having to leave a region for it adds 1. */
+export const HEAT_OF_SAMPLE = 128;
 /** Traces that wait for the translator at most. */
 export const HOT_TRACES_MAX = 256;
 /** Leaf tables, one page each. */
@@ -279,9 +281,12 @@ export const VCPU = {
   apicAccessFrame: 0x680,
   /** u32: the trace in which a region was left. */
   regionTrace: 0x684,
-  /** u32: 0, or from which operation the flags come that a region left unwritten (interpreter/region-flags.ts), and its operands, 4 * u64. */
+  /** u32: 0, or from which operation the flags come that a region has left (interpreter/region-flags.ts); the flags' words hold its operands then. */
   regionFlags: 0x694,
-  regionFlagOperands: 0x6a0,
+  /** u32: the TLB that the region went on with. */
+  regionTlb: 0x698,
+  /** How often a region went on in another one by itself. */
+  counterRegionLinks: 0x6a0,
   /** Counters of the translator, u64 each: regions, their traces, bytes of WebAssembly, nanoseconds, and how often all were given up. */
   counterRegions: 0x6c0,
   counterRegionTraces: 0x6c8,

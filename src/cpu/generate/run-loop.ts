@@ -172,8 +172,8 @@ import { isCanonical } from "../page-walk";
 import { currentTlb, tlbEntry } from "../tlb";
 import { signedOverflow64 } from "../integer";
 import { writeRegionFlags } from "../region-flags";
-import { pcCacheSlot } from "../code-cache";
-import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, dropPcCache, enterDispatch, leaveTrace, quickKey } from "../dispatch";
+import { dropPcCache, pcCacheSlot, warmTrace } from "../code-cache";
+import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, leaveTrace, quickKey } from "../dispatch";
 ${registry.functionImports}
 
 const NO_GFN: u32 = 0xffff_ffff;
@@ -194,6 +194,7 @@ ${registry.functionCases}
 export function callFromRegion(trace: u32, op: u32): i32 {
   setCurrentTrace(trace);
   store<u32>(cpu + L.VCPU_currentOp, op);
+  if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
   const r = runFunction(load<u16>(op), op);
   if ((r | codeChanged) == 0) return 0;
   if (r != 0) setBail(r);
@@ -279,7 +280,9 @@ export function interpret(c: u32, budget: i32): i32 {
         remaining = i32(answer >> 32);
         op = u32(answer);
         trace = load<u32>(c + L.VCPU_regionTrace);
+        tlb = load<u32>(c + L.VCPU_regionTlb);
         if (load<u32>(c + L.VCPU_regionFlags) != 0) writeRegionFlags();
+        if (op == trace + 32) warmTrace(trace, 1);
         store<u64>(c + L.VCPU_counterRegionEntries, load<u64>(c + L.VCPU_counterRegionEntries) + 1);
         continue;
       }

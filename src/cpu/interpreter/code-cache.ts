@@ -200,14 +200,25 @@ function makeTrace(rip: u64, linear: u64, code: u32, gfn: u32, traceKey: u32, mo
   return trace;
 }
 
+/** Forgets the PC cache entries of `rip`, whose trace was dropped. */
+export function dropPcCache(rip: u64): void {
+  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_userPcCache, rip) + 8, 0xffff_ffff);
+  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip) + 8, 0xffff_ffff);
+}
+
 /** Counts a sample of `trace`, which is about to run, and asks the translator for it when it is hot. */
 export function sampleTrace(trace: u32): void {
   store<u64>(cpu + L.VCPU_counterSamples, load<u64>(cpu + L.VCPU_counterSamples) + 1);
   if (load<u16>(trace + TRACE_HEADER_SIZE) == HANDLER_REGION) store<u64>(cpu + L.VCPU_counterRegionSamples, load<u64>(cpu + L.VCPU_counterRegionSamples) + 1);
+  warmTrace(trace, L.HEAT_OF_SAMPLE);
+}
+
+/** Adds to the heat of `trace`: a sample, or 1 for each time that a region had to be left for it. */
+export function warmTrace(trace: u32, by: u32): void {
   const heat = load<u32>(trace + TRACE_HEAT);
   if (heat == TRACE_HEAT_ASKED) return;
-  if (heat + 1 < load<u32>(cpu + L.VCPU_hotSamples)) {
-    store<u32>(trace + TRACE_HEAT, heat + 1);
+  if (heat + by < load<u32>(cpu + L.VCPU_hotSamples) * L.HEAT_OF_SAMPLE) {
+    store<u32>(trace + TRACE_HEAT, heat + by);
     return;
   }
   const count = load<u32>(cpu + L.VCPU_hotTraces);
@@ -240,6 +251,7 @@ export function makeRegionTrace(trace: u32): u32 {
   }
   store<u32>(copy + TRACE_HEAT, TRACE_HEAT_ASKED);
   killTrace(trace);
+  dropPcCache(load<u64>(copy + TRACE_RIP));
   attach(copy, load<u32>(copy + TRACE_GFN));
   const bucket = hashBucket(load<u64>(copy + TRACE_RIP));
   store<u32>(copy + TRACE_HASH_NEXT, load<u32>(bucket));

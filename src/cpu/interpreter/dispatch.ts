@@ -261,12 +261,6 @@ function enterStep(rip: u64): u32 {
   return enterAlone(rip);
 }
 
-/** Forgets the PC cache entries of `rip`, whose trace was dropped. */
-export function dropPcCache(rip: u64): void {
-  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_userPcCache, rip) + 8, 0xffff_ffff);
-  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip) + 8, 0xffff_ffff);
-}
-
 /** Instructions of `trace` from `op` on, `op` counted too when `including`. Micro-operations have length 0. */
 function notExecuted(trace: u32, op: u32, including: bool): i32 {
   let executed: i32 = 0;

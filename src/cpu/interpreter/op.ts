@@ -40,7 +40,7 @@ export const ADDRESS_WRITES: u32 = 0x10;
 /** Trace header, 32 bytes in front of its ops. */
 export const TRACE_RIP: u32 = 0;
 export const TRACE_GFN: u32 = 8;
-/** u32: samples that found the trace about to run, until it is asked to be translated (TRACE_HEAT_ASKED). */
+/** u32: how often the trace was found about to run (HEAT_OF_SAMPLE for each sample), until it is asked to be translated (TRACE_HEAT_ASKED). */
 export const TRACE_HEAT: u32 = 12;
 export const TRACE_HASH_NEXT: u32 = 16;
 export const TRACE_INSTRUCTIONS: u32 = 20;

@@ -4,7 +4,7 @@
  * Guest registers are locals while the region runs. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
  * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its instruction.
  */
-import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
 import { LOCAL, REGISTER_COUNT } from "./region-layout.js";
@@ -33,21 +33,21 @@ export class BlockWriter {
   #sseAllowed = false;
 
   /**
-   * `base` is the vCPU's. Branches to `exit` store the registers and leave for the op whose address is in LOCAL.exitOp; those to `exitToOp` for the
-   * op of that number, in units of 32 bytes from LOCAL.exitTrace.
+   * `base` is the vCPU's. Branches to `exitToOp` leave for the op of the number in LOCAL.exitOp, in units of 32 bytes from LOCAL.exitTrace; those to
+   * `exitToTarget` for LOCAL.target.
    */
-  constructor(readonly code: CodeWriter, readonly base: number, readonly exit: Label, readonly exitToOp: Label) {
+  constructor(readonly code: CodeWriter, readonly base: number, readonly exitToOp: Label, readonly exitToTarget: Label) {
     this.flags = new FlagTracker(code);
   }
 
   get trace(): Trace { return this.#trace; }
 
-  /** Begins with the instructions of `trace`. */
-  begin(trace: Trace): void {
+  /** Begins with the instructions of `trace`; `words` as FlagTracker.begin has it. */
+  begin(trace: Trace, words: boolean): void {
     this.#trace = trace;
     this.#micro = undefined;
     this.#sseAllowed = false;
-    this.flags.putWords();
+    this.flags.begin(words);
     this.code.i32(trace.address).set(LOCAL.exitTrace);
   }
 
@@ -201,21 +201,14 @@ export class BlockWriter {
     const { code } = this;
     // A micro-operation belongs to its instruction: the interpreter has to do it too.
     const first = this.#micro?.address ?? op.address;
-    this.#noteFlags();
+    this.flags.writeNote();
     code.i32((first - this.#trace.address) / OP_SIZE).set(LOCAL.exitOp).branch(this.exitToOp);
   }
 
-  /** Leaves the region; the interpreter looks for the trace at the RIP on the stack. */
-  exitToRip(): void {
-    const { code, base } = this;
-    this.#noteFlags();
-    code.set(LOCAL.target).i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store);
-    code.i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.exit);
-  }
-
-  #noteFlags(): void {
-    const { note } = this.flags;
-    if (note !== 0) this.code.i32(note).set(LOCAL.flagNote);
+  /** Leaves the region; the interpreter looks for the trace at `rip`. */
+  exitToRip(rip: bigint): void {
+    this.flags.writeNote();
+    this.code.i64(rip).set(LOCAL.target).branch(this.exitToTarget);
   }
 
   /** Leaves at `op` when CR0 or CR4 forbid SSE (Intel SDM vol 3 §13.1); the interpreter raises what is due. */
@@ -228,24 +221,43 @@ export class BlockWriter {
   }
 
   /** Lets the interpreter's function do `op`: registers and flags go to memory and come back. */
-  callInterpreter(op: Op, restore: () => void, keep: () => void): void {
-    this.flags.settle();
+  callInterpreter(op: Op, state: StateTransfer): void {
     this.#sseAllowed = false;
-    this.callAside(op, restore, keep);
+    this.flags.writeNote();
+    state.keepFlags();
+    this.#call(op, state, () => undefined);
+    state.restoreFlags();
+    this.flags.putWords();
   }
 
-  /** As callInterpreter, on one of two ways that meet again: the function changes no flags, and nothing that SSE depends on. */
-  callAside(op: Op, restore: () => void, keep: () => void): void {
+  /** As callInterpreter, on one of two ways that meet again: the function does not touch flags, nor anything that SSE depends on. */
+  callAside(op: Op, state: StateTransfer): void {
+    this.#call(op, state, () => {
+      this.flags.writeNote();
+      state.keepFlags();
+    });
+  }
+
+  #call(op: Op, state: StateTransfer, beforeBail: () => void): void {
     const { code, base } = this;
-    this.flags.writeWords();
     if (this.#micro !== undefined) code.i32(base + VCPU.temporaryAddress).get(LOCAL.microAddress).access(W.i64Store);
-    keep();
+    state.keepRegisters();
     code.i32(this.#trace.address).i32(op.address).op(W.call).unsigned(0);
     code.open(W.if);
-    code.i32(base + VCPU.regionTrace).i32(this.#trace.address).access(W.i32Store);
-    code.i32(base + VCPU.regionFlags).i32(0).access(W.i32Store);
-    code.get(LOCAL.remaining).op(W.i64ExtendU).i64(32).op(W.i64Shl).i64(base + VCPU_AREA.dispatchOps + OP_SIZE).op(W.i64Or, W.return);
+    beforeBail();
+    state.leaveForBail();
     code.close();
-    restore();
+    state.restoreRegisters();
   }
+}
+
+/** How the state of a region goes to memory and back around a function of the interpreter. */
+export interface StateTransfer {
+  keepRegisters(): void;
+  restoreRegisters(): void;
+  /** The words or the note. */
+  keepFlags(): void;
+  restoreFlags(): void;
+  /** Leaves for the bail op, with everything in memory. */
+  leaveForBail(): void;
 }

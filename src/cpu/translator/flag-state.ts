@@ -1,16 +1,21 @@
 /**
- * The arithmetic flags within a block of a region. What the interpreter stores at every instruction (interpreter/flags.ts: result, aux,
- * extra) is computed here only where somebody needs it: until then the state is which operation came last, with its operands in locals.
+ * The arithmetic flags of a region. What the interpreter stores at every instruction (interpreter/flags.ts: result, aux, extra) is computed
+ * here only where somebody needs it: until then the state is which operation came last, with its operands in locals.
+ *
+ * From block to block and out of the region the flags go as four locals: LOCAL.flagNote, which says from which operation they come, and the three words,
+ * which hold that operation's result and operands then. Note 0 = they are the interpreter's words themselves.
  */
 import { type CodeWriter, W } from "./wasm-writer.js";
-import { FLAG_NOTE_SET_SHIFT, LOCAL } from "./region-layout.js";
+import { LOCAL } from "./region-layout.js";
 
 const SIGN_BIT = 1n << 63n;
 const CARRY_IN_BIT = 1n << 62n;
 
 /** The last operation that set flags. Operands and result are in locals of `set`, zero extended from `size` bits. */
 export type FlagState =
-  /** The three words of the interpreter are in their locals. */
+  /** What came into the block, noted or not. */
+  | { readonly kind: "inherited" }
+  /** The three words of the interpreter are in their locals, and the note is 0. */
   | { readonly kind: "words" }
   | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "increment" | "decrement" | "multiply" | "product"; readonly size: number; readonly set: number }
   | { readonly kind: "shl" | "shr" | "sar"; readonly size: number; readonly set: number; readonly count: number };
@@ -56,19 +61,35 @@ function signedOverflow(code: CodeWriter, a: number, b: number, r: number): void
   code.get(r).i64(63).op(W.i64ShrS, W.i64Xor).set(LOCAL.scratch4);
 }
 
-const NOTED_KINDS = {
-  logic: 1, add: 2, "carried-add": 2, sub: 3, "carried-sub": 3, increment: 4, decrement: 5, multiply: 6, product: 7, shl: 8, shr: 9, sar: 10,
+/** Kinds of the note; interpreter/region-flags.ts has the same. */
+const NOTE_KINDS = {
+  logic: 1, add: 2, sub: 3, increment: 4, decrement: 5, multiply: 6, product: 7, shl: 8, shr: 9, sar: 10, "carried-add": 11, "carried-sub": 12,
 } as const;
+/** Those of which CF is told by the second and third word, so that they may go from block to block: it is second < third. */
+const PASSED: ReadonlySet<FlagState["kind"]> = new Set(["logic", "add", "sub", "increment", "decrement", "multiply"]);
+const NOTE_SIZE_SHIFT = 4;
+const NOTE_COUNT_SHIFT = 12;
 
 /** Follows the flags through a block. */
 export class FlagTracker {
   readonly #code: CodeWriter;
-  #state: FlagState = { kind: "words" };
+  #state: FlagState = { kind: "inherited" };
   #set = 0;
+  /** Whether the block has asked for words that it may have inherited as a note. */
+  #demanded = false;
 
   constructor(code: CodeWriter) {
     this.#code = code;
   }
+
+  /** Begins a block; with `words`, who goes to it has written them. */
+  begin(words: boolean): void {
+    this.#state = { kind: words ? "words" : "inherited" };
+    this.#demanded = false;
+  }
+
+  /** Whether the block needs to be begun with words: what has been written of it is wrong otherwise. */
+  get demanded(): boolean { return this.#demanded; }
 
   get state(): FlagState { return this.#state; }
 
@@ -82,7 +103,7 @@ export class FlagTracker {
   }
 
   /** An operation has left its operands and result in `set`. */
-  put(kind: Exclude<FlagState, { kind: "words" | "shl" | "shr" | "sar" }>["kind"], size: number, set: number): void {
+  put(kind: Exclude<FlagState, { kind: "inherited" | "words" | "shl" | "shr" | "sar" }>["kind"], size: number, set: number): void {
     this.#state = { kind, size, set };
   }
 
@@ -90,43 +111,60 @@ export class FlagTracker {
     this.#state = { kind, size, set, count };
   }
 
-  /** The words have been written to their locals. */
-  putWords(): void { this.#state = { kind: "words" }; }
+  /** The words have been written to their locals by somebody else. */
+  putWords(): void {
+    this.#code.i32(0).set(LOCAL.flagNote);
+    this.#state = { kind: "words" };
+  }
 
-  /** Writes the words that the interpreter expects; the state stays what it is. */
+  /** Leaves the words that the interpreter expects in their locals; the state stays what it is, for the way that does not come here. */
   writeWords(): void {
-    const { kind } = this.#state;
-    if (kind === "words") return;
-    const { size, set } = this.#state;
+    const state = this.#state;
+    if (state.kind === "inherited") this.#demanded = true;
+    if (state.kind === "words" || state.kind === "inherited") return;
+    const { size, set } = state;
     const code = this.#code;
     const { r } = flagLocals(set);
     code.get(r);
     signExtend(code, size);
     code.set(LOCAL.flagResult);
-    this.#writeAux();
-    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra);
+    this.#writeAux(state);
+    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra).i32(0).set(LOCAL.flagNote);
   }
 
-  /**
-   * What says to the interpreter which operation the flags come from (interpreter/region-flags.ts), so that a way out need not write the words:
-   * kind in bits 3..0, size in 11..4, count in 17..12, set in 18. 0 = the words are in their locals.
-   */
-  get note(): number {
+  /** As writeWords, but only notes where the words come from: for the ways out. */
+  writeNote(): void {
     const state = this.#state;
-    if (state.kind === "words") return 0;
-    return NOTED_KINDS[state.kind] | (state.size << 4) | ("count" in state ? state.count << 12 : 0) | (state.set << FLAG_NOTE_SET_SHIFT);
+    if (state.kind === "words" || state.kind === "inherited") return;
+    const code = this.#code;
+    const { a, b, r, carry } = flagLocals(state.set);
+    const first = (local: number): void => { code.get(local).set(LOCAL.flagResult); };
+    switch (state.kind) {
+      case "sub": code.get(a).set(LOCAL.flagAux).get(b).set(LOCAL.flagExtra); break;
+      case "add": code.get(r).set(LOCAL.flagAux).get(a).set(LOCAL.flagExtra); break;
+      case "logic": first(r); code.i64(0).set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra); break;
+      case "increment": case "decrement": first(r); code.i64(0).set(LOCAL.flagAux).get(carry).i64(63).op(W.i64ShrU).set(LOCAL.flagExtra); break;
+      case "multiply": first(r); code.i64(0).set(LOCAL.flagAux).get(carry).set(LOCAL.flagExtra); break;
+      case "shl": case "shr": case "sar": first(r); code.get(a).set(LOCAL.flagAux); break;
+      default: first(r); code.get(a).set(LOCAL.flagAux).get(b).set(LOCAL.flagExtra); break;
+    }
+    code.i32(NOTE_KINDS[state.kind] | (state.size << NOTE_SIZE_SHIFT) | ("count" in state ? state.count << NOTE_COUNT_SHIFT : 0)).set(LOCAL.flagNote);
+  }
+
+  /** As writeNote, for the way to another block, which may ask for CF. */
+  pass(): void {
+    if (PASSED.has(this.#state.kind)) this.writeNote();
+    else if (this.#state.kind !== "inherited") this.writeWords();
   }
 
   /** As writeWords, and goes on from there. */
   settle(): void {
     this.writeWords();
-    this.putWords();
+    this.#state = { kind: "words" };
   }
 
   /** Pushes the aux word. */
-  #writeAux(): void {
-    const state = this.#state;
-    if (state.kind === "words") return;
+  #writeAux(state: Extract<FlagState, { set: number }>): void {
     const { size } = state;
     const code = this.#code;
     const { a, b, r, carry } = flagLocals(state.set);
@@ -198,8 +236,12 @@ export class FlagTracker {
       else code.get(r).get(a).op(W.i64LtU, W.i64ExtendU);
       return;
     }
+    if (state.kind === "inherited") {
+      code.get(LOCAL.flagAux).get(LOCAL.flagExtra).op(W.i64LtU, W.i64ExtendU).get(LOCAL.flagAux).i64(63).op(W.i64ShrU).get(LOCAL.flagNote).op(W.select);
+      return;
+    }
     if (state.kind === "words") code.get(LOCAL.flagAux);
-    else this.#writeAux();
+    else this.#writeAux(state);
     code.i64(63).op(W.i64ShrU);
   }
 
@@ -215,8 +257,13 @@ export class FlagTracker {
   /** Conditions that follow from the operands at once. Returns false when this one does not. */
   #directCondition(pair: number): boolean {
     const state = this.#state;
-    if (state.kind === "words") return false;
     const code = this.#code;
+    if (state.kind === "inherited" && pair === 1) {
+      this.carry();
+      code.op(W.i32Wrap);
+      return true;
+    }
+    if (state.kind === "words" || state.kind === "inherited") return false;
     const { size } = state;
     const { a, b, r } = flagLocals(state.set);
     const signed = (local: number): void => { code.get(local); signExtend(code, size); };

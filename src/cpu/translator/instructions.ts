@@ -94,10 +94,6 @@ function unary(w: BlockWriter, { op, form, size }: Instruction, a: number, r: nu
 function step(kind: "increment" | "decrement"): Emit {
   return (w, instruction) => {
     const { code, flags } = w;
-    if (instruction.form !== "r") {
-      // The old carry has to be kept before the state's locals change; the access may leave the region, so nothing is lost by computing it first.
-      flags.settle();
-    }
     flags.carry();
     code.i64(63).op(W.i64Shl).set(LOCAL.scratch2);
     const set = flags.nextSet();

@@ -4,24 +4,27 @@
  *   load registers and flags
  *   block exit
  *     block exitToOp                   ways out in the middle of a trace
- *       loop again
- *         block n … block 0
- *           br_table entry             each trace is a block and may be entered
- *         end    trace 0               jumps forward are branches, jumps back set the entry and go round `again`
- *         …      trace n
- *   store registers and flags, answer where the interpreter goes on
+ *       block exitToTarget             ways out to an address
+ *         loop again
+ *           block lookUp               to an address that is known only now, or that of a trace outside
+ *             br_table entry
+ *             the traces               blocks, and loops of them (control-flow.ts)
+ *           end lookUp                 by the PC cache: `again`, or another region, or the interpreter
+ *   store registers and flags
+ *   go on in another region, or answer where the interpreter goes on
  *
- * Every block begins by taking its instructions from the budget and looking at the request word, as the interpreter does between traces, so that
- * requests are seen and instructions counted just the same.
+ * At the head of every loop, and wherever `again` is gone to, the budget and the request word are looked at, as the interpreter does between traces, so
+ * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter } from "./block-writer.js";
+import { BlockWriter, type StateTransfer } from "./block-writer.js";
+import { contains, entered, type Item, type Level, Loop, routeTo, shapeOf } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { FLAG_NOTE_SET_SHIFT, I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT } from "./region-layout.js";
+import { I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT } from "./region-layout.js";
 import { goesToDisplacement, HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
 import { VECTORS } from "./vector.js";
-import { CodeWriter, type FunctionCode, type Label, W } from "./wasm-writer.js";
+import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
@@ -30,70 +33,152 @@ const ADDRESS_BITS = 48;
 const PC_CACHE_KEY_EPOCH_SHIFT = 2;
 const FIRST_OP = 32;
 const OP_LINK = 24;
+const OP_SIZE = 32;
 const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
+
+const FLAG_WORDS = [VCPU.flagResult, VCPU.flagAux, VCPU.flagExtra] as const;
+/** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
+const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
 
 /** Where the region is in the core's table, and whose it is. */
 export interface RegionPlace {
   readonly slot: number;
   /** Address of the vCPU's state. */
   readonly base: number;
+  /** The block at which it has to be entered, whatever others it may be. */
+  readonly first: number;
+}
+
+/** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
+export interface Region {
+  readonly code: FunctionCode;
+  readonly entries: readonly number[];
 }
 
 /** Writes the function of the region of `traces`, which are in the order of their addresses. */
-export function writeRegion(traces: readonly Trace[], place: RegionPlace): FunctionCode {
-  return new RegionWriter(traces, place).write();
+export function writeRegion(traces: readonly Trace[], place: RegionPlace): Region {
+  // Where flags are read that came from the block before is known only when the block has been written; that one may have to get them from another.
+  const wordBlocks = new Set<number>();
+  for (;;) {
+    const writer = new RegionWriter(traces, place, wordBlocks);
+    const region = writer.write();
+    if (writer.demanding.size === 0) return region;
+    for (const block of writer.demanding) wordBlocks.add(block);
+  }
 }
 
 class RegionWriter {
+  /** Blocks that need the flags' words when they begin, and may not have got them. */
+  readonly demanding = new Set<number>();
   readonly #code = new CodeWriter();
   readonly #place: RegionPlace;
   readonly #traces: readonly Trace[];
+  readonly #wordBlocks: ReadonlySet<number>;
   readonly #blockByRip: ReadonlyMap<bigint, number>;
   readonly #registers: number;
+  readonly #shape: readonly Item[];
+  readonly #entries: readonly number[];
   readonly #exit: Label;
-  readonly #exitToOp: Label;
   readonly #again: Label;
-  readonly #labels: Label[] = [];
+  readonly #lookUp: Label;
   readonly #w: BlockWriter;
+  /** What is being written: the items of each level with their labels, and the loop's. */
+  readonly #levels: (Level & { readonly labels: Label[]; readonly again: Label })[] = [];
   #block = 0;
+  /** Instructions of the trace up to the op that is being written. */
+  #executed = 0;
   #calls = false;
-  #self: Label | undefined;
 
-  constructor(traces: readonly Trace[], place: RegionPlace) {
+  /** `wordBlocks` are the blocks to which the flags' words are to be brought. */
+  constructor(traces: readonly Trace[], place: RegionPlace, wordBlocks: ReadonlySet<number>) {
     this.#traces = traces;
     this.#place = place;
+    this.#wordBlocks = wordBlocks;
     this.#blockByRip = new Map(traces.map(({ rip }, block) => [rip, block]));
+    const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? this.#target(trace, op) : undefined)).filter((block) => block !== undefined));
+    this.#shape = shapeOf(successors);
+    this.#entries = this.#planEntries();
+    this.#planRoutes(successors, this.#shape, undefined, []);
     this.#exit = this.#code.open(W.block);
-    this.#exitToOp = this.#code.open(W.block);
+    const exitToOp = this.#code.open(W.block);
+    const exitToTarget = this.#code.open(W.block);
     this.#again = this.#code.open(W.loop);
-    this.#w = new BlockWriter(this.#code, place.base, this.#exit, this.#exitToOp);
+    this.#lookUp = this.#code.open(W.block);
+    this.#w = new BlockWriter(this.#code, place.base, exitToOp, exitToTarget);
     this.#registers = this.#namedRegisters();
   }
 
-  write(): FunctionCode {
-    const code = this.#code;
-    for (let block = this.#traces.length - 1; block >= 0; block--) this.#labels[block] = code.open(W.block);
-    code.get(LOCAL.entry).branchTable([...this.#labels, this.#labels[0]!]);
-    this.#traces.forEach((trace, block) => {
-      code.close();
-      this.#writeBlock(trace, block);
+  /**
+   * Where the region may be entered: everywhere but in the middle of loops that are never left for a call or a computed jump. Who comes there
+   * is in the interpreter until the loop's header, and the loop is spared the question where its rounds begin.
+   */
+  #planEntries(): number[] {
+    const isLeft = (loop: Loop): boolean => [...loop.blocks].some((block) => this.#traces[block]!.ops.some(({ meaning }) => LEAVING.has(meaning?.run ?? "")));
+    return this.#traces.map((_, block) => block).filter((block) => {
+      const loops = entered(this.#shape.find((item) => contains(item, block))!, block);
+      if (block !== this.#place.first && !loops.every(isLeft)) return false;
+      for (const loop of loops) loop.dispatches = true;
+      return true;
     });
+  }
+
+  /** Lets the loops that are jumped into the middle of know their block by LOCAL.entry. */
+  #planRoutes(successors: readonly (readonly number[])[], items: readonly Item[], loop: Loop | undefined, outer: readonly Level[]): void {
+    items.forEach((item, at) => {
+      const levels = [...outer, { loop, items, at }];
+      if (typeof item !== "number") this.#planRoutes(successors, item.items, item, levels);
+      else for (const to of successors[item]!) for (const through of routeTo(to, levels).through) through.dispatches = true;
+    });
+  }
+
+  write(): Region {
+    const code = this.#code;
+    this.#writeItems(this.#shape, undefined, this.#again);
+    code.close();
+    this.#writeLookUp();
     code.close().close();
-    code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.exitTrace).op(W.i32Add).set(LOCAL.exitOp).close();
-    this.#store(code, this.#w.writtenRegisters);
-    this.#storeFlagNote();
     const { base } = this.#place;
-    code.i32(base + VCPU.regionTrace).get(LOCAL.exitTrace).access(W.i32Store);
-    code.get(LOCAL.remaining).op(W.i64ExtendU).i64(32).op(W.i64Shl).get(LOCAL.exitOp).op(W.i64ExtendU, W.i64Or);
+    code.i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store).i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.#exit).close();
+    code.get(LOCAL.remaining).get(LOCAL.exitTrace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
+    code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.exitTrace).op(W.i32Add).set(LOCAL.exitOp).close();
+    this.#storeRegisters(this.#w.writtenRegisters);
+    this.#storeFlags();
+    this.#writeEnd();
     if ((this.#w.usedRegisters & ~this.#registers) !== 0) throw new Error("expected a region to use the registers that its ops name");
     const all = new CodeWriter();
     // A call keeps all registers that are named, so they have to be there.
-    this.#load(all, this.#calls ? this.#registers : this.#w.usedRegisters);
+    this.#loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
+    this.#loadFlags(all);
+    all.i32(this.#place.base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
     all.append(code.bytes);
-    return { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS };
+    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS }, entries: this.#entries };
   }
+
+  /** Goes on in the region of LOCAL.link, or answers. */
+  #writeEnd(): void {
+    const code = this.#code;
+    const { base } = this.#place;
+    code.get(LOCAL.link);
+    code.open(W.if);
+    code.i32(base + VCPU.counterRegionLinks).i32(base + VCPU.counterRegionLinks).access(W.i64Load).i64(1).op(W.i64Add).access(W.i64Store);
+    code.get(LOCAL.entry).get(LOCAL.remaining).get(LOCAL.tlb).get(LOCAL.pcCache).get(LOCAL.pcEpoch).get(LOCAL.link);
+    code.op(W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).close();
+    this.#answer(() => code.get(LOCAL.exitOp));
+  }
+
+  /** Pushes the answer to the interpreter: the budget that is left, and the op to go on with. */
+  #answer(pushOp: () => void): void {
+    const code = this.#code;
+    const { base } = this.#place;
+    code.i32(base + VCPU.regionTrace).get(LOCAL.exitTrace).access(W.i32Store).i32(base + VCPU.regionTlb).get(LOCAL.tlb).access(W.i32Store);
+    code.get(LOCAL.remaining).op(W.i64ExtendU).i64(32).op(W.i64Shl);
+    pushOp();
+    code.op(W.i64ExtendU, W.i64Or);
+  }
+
+  // ------------------------------------------------------------------------------------------------ state
 
   /** The general registers that the ops name or imply, a bit each. */
   #namedRegisters(): number {
@@ -110,62 +195,111 @@ class RegionWriter {
     return registers;
   }
 
-  /** Visits the locals of `registers` (a bit each) and of the flags, with the places of both in the vCPU's state. */
+  /** Visits the locals of `registers` (a bit each), with their places in the vCPU's state. */
   #each(registers: number, visit: (local: number, address: number) => void): void {
-    const { base } = this.#place;
     for (let number = 0; number < REGISTER_COUNT; number++) {
-      if ((registers & (1 << number)) !== 0) visit(LOCAL.registers + number, base + VCPU.gpr + number * 8);
+      if ((registers & (1 << number)) !== 0) visit(LOCAL.registers + number, this.#place.base + VCPU.gpr + number * 8);
     }
-    visit(LOCAL.flagResult, base + VCPU.flagResult);
-    visit(LOCAL.flagAux, base + VCPU.flagAux);
-    visit(LOCAL.flagExtra, base + VCPU.flagExtra);
   }
 
-  #load(code: CodeWriter, registers: number): void {
+  #loadRegisters(code: CodeWriter, registers: number): void {
     this.#each(registers, (local, address) => code.i32(address).access(W.i64Load).set(local));
   }
 
-  #store(code: CodeWriter, registers: number): void {
-    this.#each(registers, (local, address) => code.i32(address).get(local).access(W.i64Store));
+  #storeRegisters(registers: number): void {
+    this.#each(registers, (local, address) => this.#code.i32(address).get(local).access(W.i64Store));
   }
 
-  /** Stores which operation the flags come from, with its operands, where the words have not been written. */
-  #storeFlagNote(): void {
+  #loadFlags(code: CodeWriter): void {
+    FLAG_WORDS.forEach((offset, index) => code.i32(this.#place.base + offset).access(W.i64Load).set(LOCAL.flagResult + index));
+  }
+
+  #storeFlags(): void {
     const code = this.#code;
     const { base } = this.#place;
-    code.i32(base + VCPU.regionFlags).get(LOCAL.flagNote).access(W.i32Store).get(LOCAL.flagNote);
-    code.open(W.if);
-    for (let field = 0; field < 4; field++) {
-      const local = LOCAL.flagSets + field;
-      code.i32(base + VCPU.regionFlagOperands + field * 8).get(local + 4).get(local).get(LOCAL.flagNote).i32(1 << FLAG_NOTE_SET_SHIFT).op(W.i32And, W.select).access(W.i64Store);
-    }
-    code.close();
+    FLAG_WORDS.forEach((offset, index) => code.i32(base + offset).get(LOCAL.flagResult + index).access(W.i64Store));
+    code.i32(base + VCPU.regionFlags).get(LOCAL.flagNote).access(W.i32Store);
   }
 
-  #writeBlock(trace: Trace, block: number): void {
+  readonly #transfer: StateTransfer = {
+    keepRegisters: () => this.#storeRegisters(this.#registers),
+    restoreRegisters: () => this.#loadRegisters(this.#code, this.#registers),
+    keepFlags: () => this.#storeFlags(),
+    restoreFlags: () => this.#loadFlags(this.#code),
+    leaveForBail: () => {
+      const code = this.#code;
+      this.#charge(this.#traces[this.#block]!.instructions);
+      this.#answer(() => code.i32(this.#place.base + VCPU_AREA.dispatchOps + OP_SIZE));
+      code.op(W.return);
+    },
+  };
+
+  // ------------------------------------------------------------------------------------------------ blocks and ops
+
+  /** Writes `items` one behind the other, each with a label in front of it. `loop` is theirs, and `again` its label. */
+  #writeItems(items: readonly Item[], loop: Loop | undefined, again: Label): void {
     const code = this.#code;
+    const level = { loop, items, at: 0, labels: [] as Label[], again };
+    this.#levels.push(level);
+    for (let at = items.length - 1; at >= 0; at--) level.labels[at] = code.open(W.block);
+    if (loop === undefined || loop.dispatches) this.#writeDispatch(level);
+    items.forEach((item, at) => {
+      level.at = at;
+      code.close();
+      if (typeof item === "number") this.#writeBlock(item, loop?.header === item);
+      else {
+        const begin = code.open(W.loop);
+        this.#writeItems(item.items, item, begin);
+        code.close();
+      }
+    });
+    this.#levels.pop();
+  }
+
+  /** Goes to the item in which the block of LOCAL.entry is. */
+  #writeDispatch({ items, loop, labels }: { items: readonly Item[]; loop: Loop | undefined; labels: readonly Label[] }): void {
+    const code = this.#code;
+    // Mostly a loop goes round from its header.
+    if (loop !== undefined) code.get(LOCAL.entry).i32(loop.header).op(W.i32Eq).branch(labels[0]!, W.brIf);
+    code.get(LOCAL.entry).branchTable([...this.#traces.map((_, block) => labels[Math.max(0, items.findIndex((item) => contains(item, block)))]!), labels[0]!]);
+  }
+
+  #writeBlock(block: number, isHeader: boolean): void {
     const w = this.#w;
+    const trace = this.#traces[block]!;
+    const needsWords = this.#wordBlocks.has(block);
     this.#block = block;
-    w.begin(trace);
-    const loops = trace.ops.some((op) => goesToDisplacement(op) && op.displacement === 0);
-    this.#self = loops ? code.open(W.loop) : undefined;
-    this.#takeBudget(trace);
+    this.#executed = 0;
+    w.begin(trace, needsWords);
+    if (needsWords && this.#entries.includes(block)) this.#refuseNote();
+    if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
+      if (op.length !== 0) this.#executed++;
       if (this.#writeOp(trace, op)) break;
     }
-    if (loops) code.close();
-    this.#self = undefined;
+    if (w.flags.demanded) this.demanding.add(block);
   }
 
-  /** Takes the instructions of `trace` from the budget; leaves when there is none left or something is requested. */
-  #takeBudget({ rip, instructions }: Trace): void {
+  /** Who enters the region here with a note of the flags goes through the interpreter, which makes words of it. */
+  #refuseNote(): void {
     const code = this.#code;
-    code.get(LOCAL.remaining).i32(instructions).op(W.i32Sub).tee(LOCAL.remaining).i32(0).op(W.i32LtS);
-    code.i32(this.#place.base + VCPU.request).access(W.i32Load).op(W.i32Or);
+    code.get(LOCAL.flagNote);
     code.open(W.if);
-    code.get(LOCAL.remaining).i32(instructions).op(W.i32Add).set(LOCAL.remaining).i64(rip);
-    this.#w.exitToRip();
+    code.i32(FIRST_OP / OP_SIZE).set(LOCAL.exitOp).branch(this.#w.exitToOp).close();
+  }
+
+  /** Writes `leave` for when the budget is used up or something is requested. */
+  #checkRequest(leave: () => void): void {
+    const code = this.#code;
+    code.get(LOCAL.remaining).i32(0).op(W.i32LtS).i32(this.#place.base + VCPU.request).access(W.i32Load).op(W.i32Or);
+    code.open(W.if);
+    leave();
     code.close();
+  }
+
+  /** Takes `instructions` from the budget. */
+  #charge(instructions: number): void {
+    if (instructions !== 0) this.#code.get(LOCAL.remaining).i32(instructions).op(W.i32Sub).set(LOCAL.remaining);
   }
 
   /** Returns true when nothing of the trace is reached behind `op`. */
@@ -214,19 +348,16 @@ class RegionWriter {
     if (vector !== undefined) {
       return vector(this.#w, op, () => {
         this.#calls = true;
-        this.#w.callAside(op, this.#restore, this.#keep);
+        this.#w.callAside(op, this.#transfer);
       });
     }
     const [, family = name, size = "0"] = FUNCTION_NAME.exec(name) ?? [];
     return FUNCTIONS[family]?.(this.#w, op, Number(size)) ?? false;
   }
 
-  readonly #restore = (): void => { this.#load(this.#code, this.#registers); };
-  readonly #keep = (): void => { this.#store(this.#code, this.#registers); };
-
   #callInterpreter(op: Op): void {
     this.#calls = true;
-    this.#w.callInterpreter(op, this.#restore, this.#keep);
+    this.#w.callInterpreter(op, this.#transfer);
   }
 
   // ------------------------------------------------------------------------------------------------ jumps
@@ -257,49 +388,48 @@ class RegionWriter {
     this.#w.exitIf(op);
   }
 
-  /** Goes on with `block`; the flags' words have been written. */
+  /** Goes on where `op` leads to: in a block of the region, or by way of the PC cache. */
+  #follow(trace: Trace, op: Op, block: number | undefined): void {
+    if (block === undefined) {
+      this.#code.i64(trace.rip + BigInt(op.displacement)).set(LOCAL.target);
+      this.#gotoTarget();
+    } else this.#goto(block);
+  }
+
+  /** Goes on with `block`. */
   #goto(block: number): void {
-    if (block > this.#block) this.#code.branch(this.#labels[block]!);
-    else if (block === this.#block && this.#self !== undefined) this.#code.branch(this.#self);
-    else this.#code.i32(block).set(LOCAL.entry).branch(this.#again);
+    const code = this.#code;
+    const { flags } = this.#w;
+    if (this.#wordBlocks.has(block)) flags.writeWords();
+    else flags.pass();
+    this.#charge(this.#executed);
+    const { level, item, through } = routeTo(block, this.#levels);
+    const { loop, items, labels, again } = this.#levels[level]!;
+    const into = item === "again" ? loop : items[item];
+    if (item === "again" && block !== loop?.header) this.#checkRequest(() => this.#w.exitToRip(this.#traces[block]!.rip));
+    if (through.length > 0 || into === undefined || (typeof into === "object" && into.dispatches)) code.i32(block).set(LOCAL.entry);
+    code.branch(item === "again" ? again : labels[item]!);
   }
 
   #jump(trace: Trace, op: Op): true {
     const block = this.#target(trace, op);
-    if (block === undefined) this.#w.exitAt(op);
-    else {
-      this.#checkFar(trace, op, block);
-      this.#w.flags.writeWords();
-      this.#goto(block);
-    }
+    if (block !== undefined) this.#checkFar(trace, op, block);
+    this.#follow(trace, op, block);
     return true;
   }
 
   #conditionalJump(trace: Trace, op: Op, condition: number): void {
-    const code = this.#code;
-    const { flags } = this.#w;
-    const block = this.#target(trace, op);
-    flags.condition(condition);
-    code.open(W.if);
-    if (block === undefined) this.#w.exitAt(op);
-    else {
-      flags.writeWords();
-      code.get(LOCAL.remaining).i32(op.immediateHigh).op(W.i32Add).set(LOCAL.remaining);
-      this.#goto(block);
-    }
-    code.close();
+    this.#w.flags.condition(condition);
+    this.#code.open(W.if);
+    this.#follow(trace, op, this.#target(trace, op));
+    this.#code.close();
   }
 
   #call(trace: Trace, op: Op): true {
     const block = this.#target(trace, op);
-    if (block === undefined) {
-      this.#w.exitAt(op);
-      return true;
-    }
-    this.#checkFar(trace, op, block);
+    if (block !== undefined) this.#checkFar(trace, op, block);
     this.#pushReturn(trace, op);
-    this.#w.flags.writeWords();
-    this.#goto(block);
+    this.#follow(trace, op, block);
     return true;
   }
 
@@ -338,25 +468,31 @@ class RegionWriter {
     this.#w.exitIf(op);
   }
 
-  /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, by the interpreter's hand in another. */
+  /** Goes to LOCAL.target. */
   #gotoTarget(): void {
+    this.#w.flags.pass();
+    this.#charge(this.#executed);
+    this.#code.branch(this.#lookUp);
+  }
+
+  /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, in another, or by the interpreter's hand. */
+  #writeLookUp(): void {
     const code = this.#code;
-    const { base, slot } = this.#place;
-    this.#w.flags.settle();
-    const slow = code.open(W.block);
-    code.get(LOCAL.pcCache).op(W.i32Eqz).branch(slow, W.brIf);
+    const { slot } = this.#place;
+    const { exitToTarget } = this.#w;
+    this.#checkRequest(() => code.branch(exitToTarget));
+    code.get(LOCAL.pcCache).op(W.i32Eqz).branch(exitToTarget, W.brIf);
     code.get(LOCAL.target).op(W.i32Wrap).get(LOCAL.target).i64(14).op(W.i64ShrU, W.i32Wrap, W.i32Xor).i32(PC_CACHE_ENTRIES - 1).op(W.i32And)
-      .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(slow, W.brIf);
+      .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
-      .branch(slow, W.brIf);
-    code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i64Load, FIRST_OP).i64((BigInt(slot) << 32n) | BigInt(HANDLER_REGION)).op(W.i64Eq);
+      .branch(exitToTarget, W.brIf);
+    code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, FIRST_OP).i32(HANDLER_REGION).op(W.i32Eq);
     code.open(W.if);
-    code.get(LOCAL.trace).access(W.i32Load, FIRST_OP + 8).set(LOCAL.entry).branch(this.#again);
+    code.get(LOCAL.trace).access(W.i32Load, FIRST_OP + 8).set(LOCAL.entry);
+    code.get(LOCAL.trace).access(W.i32Load, FIRST_OP + 4).tee(LOCAL.link).i32(slot).op(W.i32Ne).branch(this.#exit, W.brIf);
+    code.i32(0).set(LOCAL.link).branch(this.#again);
     code.close();
-    code.get(LOCAL.remaining).get(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).tee(LOCAL.count).i32(0).op(W.i32LtS);
-    code.i32(base + VCPU.request).access(W.i32Load).op(W.i32Or).branch(slow, W.brIf);
+    code.get(LOCAL.remaining).get(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).tee(LOCAL.count).i32(0).op(W.i32LtS).branch(exitToTarget, W.brIf);
     code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).tee(LOCAL.exitTrace).i32(FIRST_OP).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
-    code.close();
-    code.i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store).i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.#exit);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Reads the interpreter's traces and op records (interpreter/op.ts) out of a vCPU's area, and finds those that belong together.
  */
-import { MODE_64, VCPU_AREA } from "../../abi/layout.js";
+import { HEAT_OF_SAMPLE, MODE_64, VCPU_AREA } from "../../abi/layout.js";
 import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
@@ -15,7 +15,8 @@ const NO_GFN = 0xffff_ffff;
 const HASH_MASK = 0xffff;
 const PAGE_SHIFT = 12n;
 const OP_LINK = 24;
-const TRACE_HEAT = 12;
+/** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
+export const TRACE_HEAT = 12;
 const OPS_MAX = 32 * 4 + 1;
 
 /** One op record. Addresses are of the host's memory. */
@@ -111,7 +112,7 @@ export class TraceReader {
       for (const { target, op } of successors(read)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
         const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(op, target);
-        if (next !== 0 && this.#view.getUint32(next + TRACE_HEAT, true) >= warmSamples) found.set(target, next);
+        if (next !== 0 && this.#view.getUint32(next + TRACE_HEAT, true) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
     return [...found.values()];

@@ -6,13 +6,28 @@ import { writeModule } from "./wasm-writer.js";
 
 const MEMORY_PAGES_MAX = 65_536;
 
-/** Regions that a vCPU wants: their places in its core's table, and the traces that each is made of. */
+/** A region that a vCPU wants: its place in the core's table, and the traces that it is made of. */
+export interface RegionRequest {
+  readonly slot: number;
+  /** The one of them at which the region has to be entered. */
+  readonly first: number;
+  readonly traces: readonly number[];
+}
+
+/** Regions that a vCPU wants. */
 export interface TranslationJob {
   /** Address of the vCPU's state. */
   readonly base: number;
   /** How often the vCPU's traces had been dropped altogether when the job was made. */
   readonly flushes: number;
-  readonly regions: readonly { readonly slot: number; readonly traces: readonly number[] }[];
+  readonly regions: readonly RegionRequest[];
+}
+
+/** A region that was translated: which of its traces it can be entered at, and which not. */
+export interface TranslatedRegion {
+  readonly slot: number;
+  readonly entries: readonly { readonly trace: number; readonly entry: number }[];
+  readonly shut: readonly number[];
 }
 
 /** What became of a job. */
@@ -20,8 +35,7 @@ export interface Translation {
   readonly flushes: number;
   /** Exports a function for each region, by its place in the job; undefined when the traces were dropped before they had been read. */
   readonly module: WebAssembly.Module | undefined;
-  /** The traces of each region in the order of its entries. */
-  readonly regions: readonly { readonly slot: number; readonly traces: readonly number[] }[];
+  readonly regions: readonly TranslatedRegion[];
   /** Bytes of WebAssembly, and the time that writing and compiling them took. */
   readonly bytes: number;
   readonly milliseconds: number;
@@ -50,12 +64,14 @@ export function translate(memory: WebAssembly.Memory, job: TranslationJob): Tran
     ({ flushes, module, regions, bytes, milliseconds: performance.now() - begun });
   try {
     const reader = new TraceReader(memory, base);
-    const regions = job.regions.map(({ slot, traces }) => {
+    const regions = job.regions.map(({ slot, first, traces }) => {
       const read = traces.map((trace) => reader.read(trace)).sort((a, b) => (a.rip < b.rip ? -1 : 1));
-      return { slot, traces: read.map(({ address }) => address), code: writeRegion(read, { slot, base }) };
+      const { code, entries } = writeRegion(read, { slot, base, first: read.findIndex(({ address }) => address === first) });
+      const shut = read.map(({ address }) => address).filter((_, block) => !entries.includes(block));
+      return { region: { slot, entries: entries.map((entry) => ({ trace: read[entry]!.address, entry })), shut }, code };
     });
     const bytes = writeModule(regions.map(({ code }) => code), MEMORY_PAGES_MAX);
-    return answer(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>), regions.map(({ slot, traces }) => ({ slot, traces })), bytes.length);
+    return answer(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>), regions.map(({ region }) => region), bytes.length);
   } catch (error) {
     if (arenaFlushes(memory, base) === flushes) throw error;
     return answer(undefined, [], 0);

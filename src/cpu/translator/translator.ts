@@ -2,9 +2,9 @@
  * The translator of one vCPU: asks for regions of what has become hot, and puts the functions in the place of the traces. The translation
  * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
  */
-import { HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { HANDLER_REGION, HANDLER_REGION_AWAITED, TraceReader } from "./traces.js";
-import { arenaFlushes, type Translation, type TranslationService } from "./translate.js";
+import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEAT, TraceReader } from "./traces.js";
+import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
 const FIRST_OP = 32;
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
@@ -40,6 +40,8 @@ export class Translator {
   readonly #firstSlot: number;
   #nextSlot: number;
   #flushes: number;
+  /** Traces that regions have in the middle of a loop, where they cannot be entered. */
+  readonly #shut = new Set<number>();
   /** Jobs of which nothing has been heard yet. */
   #awaited = 0;
 
@@ -80,12 +82,16 @@ export class Translator {
     if (flushes === this.#flushes) return;
     this.#flushes = flushes;
     this.#nextSlot = this.#firstSlot;
+    this.#shut.clear();
   }
 
   /** The region of `trace`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
-  #collect(trace: number): { slot: number; traces: number[] } | undefined {
+  #collect(trace: number): RegionRequest | undefined {
     const reader = this.#reader;
-    if (!reader.isTranslatable(trace) || reader.isOfRegion(trace)) return undefined;
+    if (!reader.isTranslatable(trace)) return undefined;
+    // One that is hot though a region has it is come to in the middle of a loop.
+    const isShut = this.#shut.delete(trace);
+    if (reader.isOfRegion(trace) && !isShut) return undefined;
     const copies = new Map<number, number>();
     const traces = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples }).flatMap((old) => {
       if (reader.isOfRegion(old)) return [old];
@@ -94,9 +100,10 @@ export class Translator {
       copies.set(old, copy);
       return [copy];
     });
-    if (copies.size === 0) return undefined;
+    const first = isShut ? trace : copies.get(trace);
+    if (first === undefined) return undefined;
     reader.relink(traces, copies);
-    return { slot: this.#takeSlot(), traces };
+    return { slot: this.#takeSlot(), first, traces };
   }
 
   #takeSlot(): number {
@@ -114,24 +121,32 @@ export class Translator {
   }
 
   #install({ regions, bytes }: Translation, module: WebAssembly.Module): void {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion } });
-    regions.forEach(({ slot, traces }, index) => {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, table: this.core.table } });
+    regions.forEach(({ slot, entries, shut }, index) => {
       this.core.table.set(slot, exports[String(index)]);
-      traces.forEach((trace, block) => this.#enter(trace, slot, block));
+      for (const { trace, entry } of entries) this.#enter(trace, slot, entry);
+      for (const trace of shut) this.#shutIn(trace);
     });
     this.#count(VCPU.counterRegions, regions.length);
     this.#count(VCPU.counterRegionBytes, bytes);
   }
 
   /** Lets the op in front of `trace` call the region, unless the trace has been dropped. What another region had is entered here from now on: it returns to it. */
-  #enter(trace: number, slot: number, block: number): void {
+  #enter(trace: number, slot: number, entry: number): void {
     const op = trace + FIRST_OP;
     const handler = this.#view.getUint16(op, true);
     if (handler !== HANDLER_REGION_AWAITED && handler !== HANDLER_REGION) return;
+    this.#shut.delete(trace);
     this.#view.setUint32(op + 4, slot, true);
-    this.#view.setUint32(op + 8, block, true);
+    this.#view.setUint32(op + 8, entry, true);
     this.#view.setUint16(op, HANDLER_REGION, true);
     this.#count(VCPU.counterRegionTraces, 1);
+  }
+
+  /** Lets `trace`, at which its region cannot be entered, become hot once more. */
+  #shutIn(trace: number): void {
+    this.#shut.add(trace);
+    this.#view.setUint32(trace + TRACE_HEAT, this.options.warmSamples * HEAT_OF_SAMPLE, true);
   }
 
   #count(counter: number, amount: number): void {

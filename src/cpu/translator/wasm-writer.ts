@@ -2,7 +2,7 @@
 
 /** Opcodes (§5.4). */
 export const W = {
-  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, select: 0x1b,
+  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, returnCallIndirect: 0x13, select: 0x1b,
   get: 0x20, set: 0x21, tee: 0x22,
   i32Load: 0x28, i64Load: 0x29, i32Load8U: 0x2d, i32Load16U: 0x2f, i64Load8S: 0x30, i64Load8U: 0x31, i64Load16S: 0x32, i64Load16U: 0x33,
   i64Load32S: 0x34, i64Load32U: 0x35, i32Store: 0x36, i64Store: 0x37, i64Store8: 0x3c, i64Store16: 0x3d, i64Store32: 0x3e,
@@ -19,6 +19,7 @@ export const W = {
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 export const V128 = 0x7b;
+const FUNCREF = 0x70;
 const VOID = 0x40;
 const FUNCTION_TYPE = 0x60;
 const SHARED_WITH_MAXIMUM = 3;
@@ -164,9 +165,12 @@ function name(body: CodeWriter, text: string): void {
   body.unsigned(text.length).op(...new TextEncoder().encode(text));
 }
 
+/** The types of a module's functions by their index: of the regions, and of the function that they import. */
+export const REGION_TYPE_INDEX = 1;
+
 /**
  * A module with these functions, exported by their place ("0", "1", …). It imports env.memory, shared and with at most
- * `maximumPages` pages, and env.call, function 0.
+ * `maximumPages` pages, env.call, function 0, and env.table, in which the regions are.
  */
 export function writeModule(functions: readonly FunctionCode[], maximumPages: number): Uint8Array {
   const module = new CodeWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
@@ -177,17 +181,20 @@ export function writeModule(functions: readonly FunctionCode[], maximumPages: nu
     }
   });
   section(module, 2, (body) => {
-    body.unsigned(2);
+    body.unsigned(3);
     name(body, "env");
     name(body, "memory");
     body.op(2, SHARED_WITH_MAXIMUM).unsigned(1).unsigned(maximumPages);
     name(body, "env");
     name(body, "call");
     body.op(0).unsigned(0);
+    name(body, "env");
+    name(body, "table");
+    body.op(1, FUNCREF, 0).unsigned(0);
   });
   section(module, 3, (body) => {
     body.unsigned(functions.length);
-    for (let index = 0; index < functions.length; index++) body.unsigned(1);
+    for (let index = 0; index < functions.length; index++) body.unsigned(REGION_TYPE_INDEX);
   });
   section(module, 7, (body) => {
     body.unsigned(functions.length);
