@@ -8,8 +8,8 @@ import { arenaFlushes, type RegionRequest, type Translation, type TranslationSer
 
 const FIRST_OP = 32;
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
-const OPS_MAX = 400;
-const TRACES_MAX = 32;
+const OPS_MAX = 1000;
+const TRACES_MAX = 96;
 const REGIONS_MAX_DEFAULT = 4096;
 
 /** What the core exports for it. */
