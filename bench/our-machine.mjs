@@ -27,6 +27,9 @@ if (reason !== "power-off") {
 }
 
 function report() {
-  const { instructions, memory, exits, hypercalls, vcpus } = vm.stats();
-  return { instructions: instructions.interpreter + instructions.translator, pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters() };
+  const { instructions, translation, memory, exits, hypercalls, vcpus } = vm.stats();
+  return {
+    instructions: instructions.interpreter + instructions.translator, tiers: instructions, translation,
+    pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters(),
+  };
 }

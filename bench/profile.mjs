@@ -1,17 +1,19 @@
 /**
- * Where our machine's time goes: boots it under V8's sampling profiler and adds up, thread by thread, what the samples hit.
+ * Where our machine's time goes: boots it under V8's sampling profiler, and runs workloads if some are asked for, and adds up, thread by
+ * thread, what the samples hit.
  *
  * The functions of the processor core have names only if it was compiled with `asc --debug`; otherwise they are numbers.
  */
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { prepareGuestFiles } from "./guest-files.mjs";
+import { compilePrograms, prepareGuestFiles } from "./guest-files.mjs";
 import { ourMachine } from "./machines.mjs";
 import { measureRun } from "./measure.mjs";
+import { guestParameters } from "./workloads.mjs";
 
 const SAMPLE_INTERVAL_US = 500;
-/** A boot that takes longer hangs. */
-const TIMEOUT_MS = 300_000;
+/** A run that takes longer hangs. */
+const TIMEOUT_MS = 600_000;
 /** Functions listed of each thread. */
 const SHOWN_MAX = 25;
 /** Where a thread of ours sleeps in Atomics.wait, which V8 counts as running: no time of a processor's. */
@@ -25,12 +27,14 @@ const SLEEPING = ["(idle)", "waitForDoorbell", "waitForRequest"];
  */
 
 /**
- * Boots our machine once, from its start to power-off.
+ * Runs our machine once, from its start to power-off, with the workloads of `only` between.
  * @param {import("./rounds.mjs").BenchContext} context
  */
 export async function profileBoot(context) {
-  const { folder, memoryBytes } = context;
-  const files = await prepareGuestFiles(folder, { parameters: { workloads: "" } });
+  const { folder, memoryBytes, only = [], isSmoke } = context;
+  const programs = only.length === 0 ? {} : compilePrograms(folder, 64);
+  if ("reason" in programs) throw new Error(programs.reason);
+  const files = await prepareGuestFiles(folder, { parameters: guestParameters(only, { isSmoke, repeat: 1 }), ...programs });
   const profiles = mkdtempSync(join(folder, "profiles-"));
   const { command, args } = ourMachine(files, memoryBytes);
   const profiling = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${SAMPLE_INTERVAL_US}`];
