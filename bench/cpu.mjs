@@ -18,13 +18,9 @@ export async function benchCpu(context) {
   const names = groups.flatMap(({ workloads }) => workloads.map(({ name }) => name));
   /** @type {string[]} */
   const leftOut = "reason" in programs ? [`The C programs are left out: ${programs.reason}.`] : [];
-  const { machines, scratchFolder } = await makeMachines(context, names, { programs, leftOut });
-  try {
-    const { samples, failures } = await runInTurn(machines, context, (machine) => takeSample(machine, names));
-    return { machines: machines.map(({ name }) => name), samples, failures, groups, leftOut, differences: findDifferences(names, samples) };
-  } finally {
-    if (scratchFolder !== undefined) rmSync(scratchFolder, { recursive: true, force: true });
-  }
+  const machines = await makeMachines(context, names, { programs, leftOut });
+  const { samples, failures } = await runInTurn(machines, context, (machine) => takeSample(machine, names));
+  return { machines: machines.map(({ name }) => name), samples, failures, groups, leftOut, differences: findDifferences(names, samples) };
 }
 
 /**
@@ -37,11 +33,10 @@ async function makeMachines({ folder, memoryBytes, qemuVersion, isNative, v86, i
   const files = await prepareGuestFiles(folder, { parameters: guestParameters(names, { isSmoke, repeat: 1 }), compiled });
   const machines = [ourMachine(files, memoryBytes)];
   if (qemuVersion !== undefined) machines.push(qemuMachine(files, { name: "QEMU TCG", kernelPath: files.kernelPath, memoryBytes }));
-  let scratchFolder;
   if (isNative) {
     const host = await prepareHostFiles(folder, { parameters: guestParameters(names, { isSmoke, repeat: NATIVE_REPEAT }), compiled });
+    process.on("exit", () => rmSync(host.scratchFolder, { recursive: true, force: true }));
     machines.push(nativeMachine(host));
-    ({ scratchFolder } = host);
   }
   if (v86 !== undefined) {
     const programs32 = compilePrograms(folder, 32);
@@ -51,7 +46,7 @@ async function makeMachines({ folder, memoryBytes, qemuVersion, isNative, v86, i
     const files32 = await prepareGuestFiles(folder, { parameters, compiled: "compiled" in programs32 ? programs32.compiled : {}, guest: v86 });
     machines.push(v86Machine({ ...files32, ...v86 }, memoryBytes));
   }
-  return { machines, scratchFolder };
+  return machines;
 }
 
 /**

@@ -48,12 +48,12 @@ export class RunFailure extends Error {
 
 /**
  * Runs `command` to its end, or until it has been inspected. Throws RunFailure when it fails or does not end in time.
- * @param {{ command: string, args: readonly string[], timeoutMs?: number }} machine
+ * @param {{ command: string, args: readonly string[] }} machine
  * @param {{ timeoutMs: number, inspect?: { mark: string, delayMs: number, take: (pid: number) => any } }} options
  *   `inspect`: some time behind this mark `take` is called and the process ended
  * @returns {Promise<Run>}
  */
-export async function measureRun({ command, args, timeoutMs: ownTimeoutMs }, { timeoutMs, inspect }) {
+export async function measureRun({ command, args }, { timeoutMs, inspect }) {
   const childrenBefore = endedChildrenMs();
   const begun = performance.now();
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -83,7 +83,7 @@ export async function measureRun({ command, args, timeoutMs: ownTimeoutMs }, { t
   };
   readLines(child.stdout, takeLine);
   child.stderr.setEncoding("utf8").on("data", (text) => (tail = (tail + text).slice(-TAIL_CHARACTERS)));
-  const timer = setTimeout(() => child.kill("SIGKILL"), ownTimeoutMs ?? timeoutMs);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   const { status, signal } = await ending(child, command);
   clearTimeout(timer);
   const childrenAfter = endedChildrenMs();

@@ -33,7 +33,7 @@ export async function runInTurn(machines, { runs, say }, takeSample) {
       if (machine.name in failures) continue;
       say(`round ${round + 1} of ${runs}, ${machine.name}, ${Math.round((performance.now() - begun) / 1000)} s so far`);
       try {
-        samples[machine.name].push(await tryOften(machine, takeSample));
+        samples[machine.name].push(await takeSample(machine));
       } catch (error) {
         if (place === 0) throw error;
         failures[machine.name] = `round ${round + 1}: ${/** @type {Error} */ (error).message}`;
@@ -41,21 +41,6 @@ export async function runInTurn(machines, { runs, say }, takeSample) {
     }
   }
   return { samples, failures };
-}
-
-/**
- * @template Sample
- * @param {import("./machines.mjs").Machine} machine
- * @param {(machine: import("./machines.mjs").Machine) => Promise<Sample>} takeSample
- */
-async function tryOften(machine, takeSample) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await takeSample(machine);
-    } catch (error) {
-      if (attempt >= (machine.attempts ?? 1)) throw error;
-    }
-  }
 }
 
 /**
