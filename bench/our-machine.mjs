@@ -30,6 +30,7 @@ function report() {
   const { instructions, translation, memory, exits, hypercalls, vcpus } = vm.stats();
   return {
     instructions: instructions.interpreter + instructions.translator, tiers: instructions, translation,
-    pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters(),
+    // On the clock of V8's profiles.
+    atUs: Number(process.hrtime.bigint() / 1000n), pagesTouched: memory.pagesTouched, haltedMs: vcpus[0].haltedMs, exits, hypercalls, core: counters(),
   };
 }
