@@ -166,6 +166,7 @@ async function main() {
   const folder = mkdtempSync(join(tmpdir(), "unpinned-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
+  process.once("SIGTERM", () => process.exit(143));
   const context = {
     folder, runs: args.runs, memoryBytes: MEMORY_BYTES, qemuVersion: qemu ?? undefined, isNative, v86: v86Guest, only: args.only, isSmoke: args.isSmoke, say,
   };
