@@ -3,11 +3,14 @@
  * It is the same for every machine: the markers come on standard output, and the clock is the host's.
  */
 import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { endedChildrenMs, processMs, threadsMs } from "./processor-time.mjs";
 
 const MARKER = "@bench ";
-/** What is kept of the output for the message when a run fails. */
-const TAIL_CHARACTERS = 2000;
+/** What is kept of the error output for when a run fails. */
+const TAIL_CHARACTERS = 20_000;
 
 /**
  * @typedef {object} Mark
@@ -24,15 +27,33 @@ const TAIL_CHARACTERS = 2000;
  * @property {number} wallMs until the process had ended
  * @property {number | undefined} processMs
  * @property {string} output all that was printed, marker lines left out
+ * @property {any} [found] what `inspect` found
  */
 
+/** A run that failed, in one line, with what was measured until then. */
+export class RunFailure extends Error {
+  /**
+   * @param {string} message
+   * @param {Mark[]} marks
+   * @param {string} output
+   */
+  constructor(message, marks, output) {
+    const file = join(tmpdir(), "unpinned-bench-failure.log");
+    writeFileSync(file, output);
+    const last = output.trim().split("\n").at(-1) ?? "";
+    super(`${message}${last === "" ? "" : `, and said last: ${last.slice(0, 200)}`} (all of it: ${file})`);
+    this.marks = marks;
+  }
+}
+
 /**
- * Runs `command` to its end. Throws when it fails, does not end in time, or its guest never said that it was there.
+ * Runs `command` to its end, or until it has been inspected. Throws RunFailure when it fails or does not end in time.
  * @param {{ command: string, args: readonly string[] }} machine
- * @param {{ timeoutMs: number }} options
+ * @param {{ timeoutMs: number, inspect?: { mark: string, delayMs: number, take: (pid: number) => any } }} options
+ *   `inspect`: some time behind this mark `take` is called and the process ended
  * @returns {Promise<Run>}
  */
-export async function measureRun({ command, args }, { timeoutMs }) {
+export async function measureRun({ command, args }, { timeoutMs, inspect }) {
   const childrenBefore = endedChildrenMs();
   const begun = performance.now();
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -40,6 +61,12 @@ export async function measureRun({ command, args }, { timeoutMs }) {
   const marks = [];
   let output = "";
   let tail = "";
+  /** @type {any} */
+  let found;
+  const lookAt = (/** @type {number} */ pid) => {
+    found = inspect?.take(pid);
+    child.kill("SIGKILL");
+  };
   const takeLine = (/** @type {string} */ line) => {
     const at = line.indexOf(MARKER);
     if (at < 0) {
@@ -52,6 +79,7 @@ export async function measureRun({ command, args }, { timeoutMs }) {
       text: text.trim(), wallMs: performance.now() - begun, processMs: processMs(pid), threads: threadsMs(pid),
       report: report === undefined ? undefined : JSON.parse(report),
     });
+    if (text.trim() === inspect?.mark) setTimeout(lookAt, inspect.delayMs, pid);
   };
   readLines(child.stdout, takeLine);
   child.stderr.setEncoding("utf8").on("data", (text) => (tail = (tail + text).slice(-TAIL_CHARACTERS)));
@@ -59,12 +87,12 @@ export async function measureRun({ command, args }, { timeoutMs }) {
   const { status, signal } = await ending(child, command);
   clearTimeout(timer);
   const childrenAfter = endedChildrenMs();
-  if (status !== 0) {
-    const how = signal === null ? `status ${status}` : `signal ${signal}, after ${Math.round(performance.now() - begun)} ms`;
-    throw new Error(`${command} ended with ${how}:\n${(output + tail).slice(-TAIL_CHARACTERS)}`);
+  if (status !== 0 && found === undefined) {
+    const how = signal === null ? `with status ${status}` : `by ${signal}, after ${Math.round((performance.now() - begun) / 1000)} s`;
+    throw new RunFailure(`${basename(command)} ended ${how}`, marks, output + tail);
   }
   return {
-    marks, output,
+    marks, output, found,
     wallMs: performance.now() - begun,
     processMs: childrenAfter === undefined || childrenBefore === undefined ? undefined : childrenAfter - childrenBefore,
   };
@@ -99,13 +127,13 @@ function ending(child, command) {
 }
 
 /**
- * The mark with this text. Throws if the guest never printed it.
+ * The mark with this text. Throws RunFailure if the guest never printed it.
  * @param {Run} run
  * @param {string} text
  * @returns {Mark}
  */
 export function findMark({ marks, output }, text) {
   const mark = marks.find((candidate) => candidate.text === text);
-  if (mark === undefined) throw new Error(`the guest never said "${text}"; what it said:\n${output.slice(-TAIL_CHARACTERS)}`);
+  if (mark === undefined) throw new RunFailure(`the guest never said "${text}"`, marks, output);
   return mark;
 }

@@ -16,16 +16,16 @@ const CSTIME = 14;
 export const hasProcessorTimes = existsSync("/proc/self/schedstat");
 
 /**
- * Milliseconds that all threads of a process have used, those that have ended too.
+ * Milliseconds that all threads of a process have used, those that have ended too, and the children whose end it has waited for.
  * @param {number} pid
  */
 export function processMs(pid) {
-  return readTicks(`/proc/${pid}/stat`, UTIME, STIME);
+  return readTicks(`/proc/${pid}/stat`, [UTIME, STIME, CUTIME, CSTIME]);
 }
 
 /** Milliseconds that the children of this process have used, of which the end was waited for. */
 export function endedChildrenMs() {
-  return readTicks("/proc/self/stat", CUTIME, CSTIME);
+  return readTicks("/proc/self/stat", [CUTIME, CSTIME]);
 }
 
 /**
@@ -58,14 +58,13 @@ export function busiestThreadMs(before, after) {
 
 /**
  * @param {string} path
- * @param {number} first
- * @param {number} second
+ * @param {readonly number[]} places of the fields to add up
  */
-function readTicks(path, first, second) {
+function readTicks(path, places) {
   try {
     const text = readFileSync(path, "latin1");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[first]) + Number(fields[second])) * TICK_MS;
+    return places.reduce((sum, place) => sum + Number(fields[place]), 0) * TICK_MS;
   } catch {
     return undefined;
   }
