@@ -87,6 +87,45 @@ function widening(isSigned: boolean): EmitFunction {
   };
 }
 
+/** The quotient and the remainder of the accumulator pair; left at the instruction where that raises #DE, or takes more than a host's division. Flags stay. */
+function division(isSigned: boolean): EmitFunction {
+  return (w, op, size) => {
+    const { code } = w;
+    if (size < 32) return false;
+    pushRm(w, op, size);
+    const divisor = LOCAL.scratch2, dividend = LOCAL.value;
+    const divide = isSigned ? W.i64DivS : W.i64DivU;
+    if (isSigned) signExtend(code, size);
+    code.set(divisor);
+    if (size === 64) code.get(w.register(RAX));
+    else {
+      code.get(w.register(RDX)).i64(32).op(W.i64Shl).get(w.register(RAX));
+      w.truncate(32);
+      code.op(W.i64Or);
+    }
+    code.set(dividend).get(divisor).op(W.i64Eqz);
+    if (isSigned) code.get(divisor).i64(-1).op(W.i64Eq, W.i32Or);
+    if (size === 64) {
+      code.get(w.register(RDX));
+      if (isSigned) code.get(dividend).i64(63).op(W.i64ShrS);
+      else code.i64(0);
+      code.op(W.i64Ne, W.i32Or);
+    } else if (!isSigned) code.get(dividend).i64(32).op(W.i64ShrU).get(divisor).op(W.i64GeU, W.i32Or);
+    w.exitIf(op);
+    code.get(dividend).get(divisor).op(divide).set(LOCAL.scratch3);
+    if (isSigned && size === 32) {
+      code.get(LOCAL.scratch3).op(W.i64Extend32S).get(LOCAL.scratch3).op(W.i64Ne);
+      w.exitIf(op);
+    }
+    code.get(LOCAL.scratch3);
+    w.truncate(size);
+    code.set(w.writtenRegister(RAX)).get(dividend).get(divisor).op(isSigned ? W.i64RemS : W.i64RemU);
+    w.truncate(size);
+    code.set(w.writtenRegister(RDX));
+    return true;
+  };
+}
+
 /** CBW, CWDE, CDQE. */
 const convertAccumulator: EmitFunction = (w, _op, size) => {
   const { code } = w;
@@ -266,7 +305,7 @@ export const FUNCTIONS: Readonly<Record<string, EmitFunction>> = {
   cmpxchg: compareExchange, xadd: exchangeAdd,
   lockedAdd: locked("add", ATOMIC.add, W.i64Add), lockedSub: locked("sub", ATOMIC.sub, W.i64Sub), lockedAnd: locked("logic", ATOMIC.and, W.i64And),
   lockedOr: locked("logic", ATOMIC.or, W.i64Or), lockedXor: locked("logic", ATOMIC.xor, W.i64Xor),
-  rol: rotate("rol"), ror: rotate("ror"), bswap: swapBytes, mul: widening(false), imul: widening(true),
+  rol: rotate("rol"), ror: rotate("ror"), bswap: swapBytes, mul: widening(false), imul: widening(true), div: division(false), idiv: division(true),
   convertAccumulator, convertPair, xchg: exchange, xchgAccumulator: exchangeAccumulator,
   bt: bitTest("test", false), btImmediate: bitTest("test", true), btsImmediate: bitTest("set", true), btrImmediate: bitTest("reset", true),
   btcImmediate: bitTest("complement", true), bts: bitTest("set", false), btr: bitTest("reset", false), btc: bitTest("complement", false),

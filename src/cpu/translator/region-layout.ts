@@ -14,9 +14,10 @@ export const LOCAL = {
   /** Two sets of four, see flag-state.ts. */
   flagSets: 36,
   scratch: 44, scratch2: 45, scratch3: 46, scratch4: 47,
-  /** v128. */
-  vector: 48,
+  /** v128: a result, the operands it comes from, and one of them without its signs. */
+  vector: 48, left: 49, right: 50, magnitude: 51,
 } as const;
 export const I32_LOCALS = 8;
 export const I64_LOCALS = 35;
+export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;

@@ -21,7 +21,7 @@ import { BlockWriter, type StateTransfer } from "./block-writer.js";
 import { contains, entered, type Item, type Level, Loop, routeTo, shapeOf } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT } from "./region-layout.js";
+import { I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT, V128_LOCALS } from "./region-layout.js";
 import { goesToDisplacement, HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
@@ -153,7 +153,7 @@ class RegionWriter {
     this.#loadFlags(all);
     all.i32(this.#place.base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
     all.append(code.bytes);
-    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS }, entries: this.#entries };
+    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#entries };
   }
 
   /** Goes on in the region of LOCAL.link, or answers. */

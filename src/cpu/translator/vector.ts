@@ -15,6 +15,11 @@ export type EmitVector = (w: BlockWriter, op: Op, aside: () => void) => boolean;
 const SIGN_MASK = 0x7fff_ffff_ffff_ffffn;
 const SAFE_FIRST = 0x0010_0000_0000_0001n;
 const SAFE_COUNT = 0x7fdf_ffff_ffff_ffffn;
+const SUBNORMAL_GREATEST = 0x000f_ffff_ffff_ffffn;
+const NORMAL_LEAST = 0x0010_0000_0000_0000n;
+const INFINITY_BITS = 0x7ff0_0000_0000_0000n;
+const TWO_TO_31 = 0x41e0_0000_0000_0000n;
+const TWO_TO_63 = 0x43e0_0000_0000_0000n;
 
 /** Checks what has to be checked, and leaves in LOCAL.pointer where the source is, when it is in memory. */
 function locateSource(w: BlockWriter, op: Op, bytes: number, aligned: boolean): void {
@@ -192,16 +197,127 @@ function loadDoubles(w: BlockWriter, op: Op): void {
 
 /** Scalar arithmetic on doubles by the host's, where operands, result and MXCSR show that no flag can arise; else by the interpreter. */
 const arithmetic = (opcode: number): EmitVector => (w, op, aside) => {
-  const { code, base } = w;
+  const { code } = w;
   loadDoubles(w, op);
   code.get(LOCAL.value).op(W.f64FromBits).get(LOCAL.scratch2).op(W.f64FromBits, opcode, W.bitsFromF64).set(LOCAL.scratch3);
   pushIsSafe(w, LOCAL.value);
   pushIsSafe(w, LOCAL.scratch2);
   code.op(W.i32And);
   pushIsSafe(w, LOCAL.scratch3);
-  code.op(W.i32And).i32(base + VCPU.mxcsr).access(W.i32Load).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq, W.i32And);
+  code.op(W.i32And);
+  pushIsNative(w);
+  code.op(W.i32And);
   code.open(W.if);
   code.i32(op.reg).get(LOCAL.scratch3).access(W.i64Store).op(W.else);
+  aside();
+  code.close();
+  return true;
+};
+
+/** Pushes MXCSR's say whether the host's rounding is the guest's, and no flag of precision can be missing. */
+function pushIsNative(w: BlockWriter): void {
+  w.code.i32(w.base + VCPU.mxcsr).access(W.i32Load).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq);
+}
+
+/** Pushes the lanes of `local` whose magnitude is 0 (sse-float.ts, zero64), or is above `least` and finite (normal64, safe64). */
+function pushLanes(w: BlockWriter, local: number, least?: bigint): void {
+  const { code } = w;
+  const splat = (value: bigint): void => { code.i64(value).simd(SIMD.i64Splat); };
+  code.get(local);
+  splat(SIGN_MASK);
+  code.simd(SIMD.and);
+  if (least === undefined) {
+    splat(0n);
+    code.simd(SIMD.i64Eq);
+    return;
+  }
+  code.tee(LOCAL.magnitude);
+  splat(least);
+  code.simd(SIMD.i64GtS).get(LOCAL.magnitude);
+  splat(INFINITY_BITS);
+  code.simd(SIMD.i64LtS).simd(SIMD.and);
+}
+
+const ordinary = (w: BlockWriter, local: number): void => {
+  pushLanes(w, local);
+  pushLanes(w, local, SUBNORMAL_GREATEST);
+  w.code.simd(SIMD.or);
+};
+
+/** Arithmetic on pairs of doubles, as `arithmetic` does it on one; `pushAllowed` leaves the lanes that raise nothing (sse-float-arithmetic.ts). */
+const packed = (opcode: number, pushAllowed: (w: BlockWriter) => void): EmitVector => (w, op, aside) => {
+  const { code } = w;
+  locateSource(w, op, 16, true);
+  pushSource(w, op);
+  code.simdAccess(SIMD.load).set(LOCAL.right).i32(op.reg).simdAccess(SIMD.load).tee(LOCAL.left).get(LOCAL.right).simd(opcode).set(LOCAL.vector);
+  pushAllowed(w);
+  code.simd(SIMD.i64AllTrue);
+  pushIsNative(w);
+  code.op(W.i32And);
+  code.open(W.if);
+  code.i32(op.reg).get(LOCAL.vector).simdAccess(SIMD.store).op(W.else);
+  aside();
+  code.close();
+  return true;
+};
+
+function pushSumAllowed(w: BlockWriter): void {
+  ordinary(w, LOCAL.left);
+  ordinary(w, LOCAL.right);
+  w.code.simd(SIMD.and);
+  ordinary(w, LOCAL.vector);
+  w.code.simd(SIMD.and);
+}
+
+function pushProductAllowed(w: BlockWriter): void {
+  ordinary(w, LOCAL.left);
+  ordinary(w, LOCAL.right);
+  w.code.simd(SIMD.and);
+  pushLanes(w, LOCAL.vector, NORMAL_LEAST);
+  pushLanes(w, LOCAL.left);
+  w.code.simd(SIMD.or);
+  pushLanes(w, LOCAL.right);
+  w.code.simd(SIMD.or).simd(SIMD.and);
+}
+
+function pushQuotientAllowed(w: BlockWriter): void {
+  ordinary(w, LOCAL.left);
+  pushLanes(w, LOCAL.right, SUBNORMAL_GREATEST);
+  w.code.simd(SIMD.and);
+  pushLanes(w, LOCAL.vector, NORMAL_LEAST);
+  pushLanes(w, LOCAL.left);
+  w.code.simd(SIMD.or).simd(SIMD.and);
+}
+
+/** CVTTSD2SI of a value that fits: only precision can be raised. */
+const truncateDouble = (size: 32 | 64): EmitVector => (w, op, aside) => {
+  const { code } = w;
+  locateSource(w, op, 8, false);
+  pushSource(w, op);
+  code.access(W.i64Load).tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
+  pushIsNative(w);
+  code.op(W.i32And);
+  code.open(W.if);
+  code.get(LOCAL.value).op(W.f64FromBits);
+  if (size === 32) code.op(W.i32TruncF64S, W.i64ExtendU);
+  else code.op(W.i64TruncF64S);
+  w.setRegister(op.reg, 64);
+  code.op(W.else);
+  aside();
+  code.close();
+  return true;
+};
+
+/** CVTSI2SD of 64 bits, which rounds. */
+const fromInteger64: EmitVector = (w, op, aside) => {
+  const { code } = w;
+  w.checkSse(op);
+  if (isMemory(op)) w.loadOperand(op, 64);
+  else w.pushValue(op, op.rm, 64);
+  code.set(LOCAL.value);
+  pushIsNative(w);
+  code.open(W.if);
+  code.i32(op.reg).get(LOCAL.value).op(W.f64ConvertI64S).access(W.f64Store).op(W.else);
   aside();
   code.close();
   return true;
@@ -266,5 +382,7 @@ export const VECTORS: Readonly<Record<string, EmitVector>> = {
   sseMovdFromGeneral: fromGeneral(32), sseMovqFromGeneral: fromGeneral(64), sseMovdToGeneral: toGeneral(32), sseMovqToGeneral: toGeneral(64),
   ssePmovmskb: mask(SIMD.i8Bitmask), sseMovmskps: mask(SIMD.i32Bitmask), sseMovmskpd: mask(SIMD.i64Bitmask),
   sseAddsd: arithmetic(W.f64Add), sseSubsd: arithmetic(W.f64Sub), sseMulsd: arithmetic(W.f64Mul), sseDivsd: arithmetic(W.f64Div),
-  sseUcomisd: compareDoubles, sseComisd: compareDoubles, sseCvtsi2sd32: fromInteger32,
+  sseAddpd: packed(SIMD.f64Add, pushSumAllowed), sseSubpd: packed(SIMD.f64Sub, pushSumAllowed), sseMulpd: packed(SIMD.f64Mul, pushProductAllowed), sseDivpd: packed(SIMD.f64Div, pushQuotientAllowed),
+  sseUcomisd: compareDoubles, sseComisd: compareDoubles, sseCvtsi2sd32: fromInteger32, sseCvtsi2sd64: fromInteger64,
+  sseCvttsd2si32: truncateDouble(32), sseCvttsd2si64: truncateDouble(64),
 };

@@ -8,12 +8,12 @@ export const W = {
   i64Load32S: 0x34, i64Load32U: 0x35, i32Store: 0x36, i64Store: 0x37, i64Store8: 0x3c, i64Store16: 0x3d, i64Store32: 0x3e,
   i32Const: 0x41, i64Const: 0x42,
   i32Eqz: 0x45, i32Eq: 0x46, i32Ne: 0x47, i32LtS: 0x48, i32GeS: 0x4e,
-  i64Eqz: 0x50, i64Eq: 0x51, i64Ne: 0x52, i64LtS: 0x53, i64LtU: 0x54, i64GtU: 0x56, i64LeS: 0x57, i64LeU: 0x58,
+  i64Eqz: 0x50, i64Eq: 0x51, i64Ne: 0x52, i64LtS: 0x53, i64LtU: 0x54, i64GtU: 0x56, i64GeU: 0x5a, i64LeS: 0x57, i64LeU: 0x58,
   i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71, i32Or: 0x72, i32Xor: 0x73, i32Shl: 0x74, i32ShrS: 0x75, i32ShrU: 0x76,
   i32Rotl: 0x77, i32Rotr: 0x78,
-  i64Clz: 0x79, i64Ctz: 0x7a, i64Popcnt: 0x7b, i64Add: 0x7c, i64Sub: 0x7d, i64Mul: 0x7e,
+  i64Clz: 0x79, i64Ctz: 0x7a, i64Popcnt: 0x7b, i64Add: 0x7c, i64Sub: 0x7d, i64Mul: 0x7e, i64DivS: 0x7f, i64DivU: 0x80, i64RemS: 0x81, i64RemU: 0x82,
   i64And: 0x83, i64Or: 0x84, i64Xor: 0x85, i64Shl: 0x86, i64ShrS: 0x87, i64ShrU: 0x88, i64Rotl: 0x89, i64Rotr: 0x8a,
-  f64Eq: 0x61, f64Lt: 0x63, f64Load: 0x2b, f64Store: 0x39, f64Add: 0xa0, f64Sub: 0xa1, f64Mul: 0xa2, f64Div: 0xa3, f64ConvertI32S: 0xb7, f64FromBits: 0xbf, bitsFromF64: 0xbd,
+  f64Eq: 0x61, f64Lt: 0x63, f64Load: 0x2b, f64Store: 0x39, f64Add: 0xa0, f64Sub: 0xa1, f64Mul: 0xa2, f64Div: 0xa3, f64ConvertI32S: 0xb7, f64ConvertI64S: 0xb9, i32TruncF64S: 0xaa, i64TruncF64S: 0xb0, f64FromBits: 0xbf, bitsFromF64: 0xbd,
   i32Wrap: 0xa7, i64ExtendU: 0xad, i64Extend8S: 0xc2, i64Extend16S: 0xc3, i64Extend32S: 0xc4,
 } as const;
 export const I32 = 0x7f;
@@ -133,11 +133,12 @@ export class CodeWriter {
   }
 }
 
-/** One function of a module: its code without the final `end`, and how many locals it has behind its parameters; one more is a v128. */
+/** One function of a module: its code without the final `end`, and how many locals it has behind its parameters. */
 export interface FunctionCode {
   readonly code: Uint8Array;
   readonly i32Locals: number;
   readonly i64Locals: number;
+  readonly v128Locals: number;
 }
 
 /** Opcodes behind the prefix 0xFD (§5.4.8). */
@@ -145,6 +146,7 @@ export const SIMD = {
   load: 0x00, store: 0x0b, load32Zero: 0x5c, load64Zero: 0x5d, load64Splat: 0x0a, const: 0x0c, shuffle: 0x0d, swizzle: 0x0e,
   not: 0x4d, and: 0x4e, andnot: 0x4f, or: 0x50, xor: 0x51,
   i8Bitmask: 0x64, i32Bitmask: 0xa4, i64Bitmask: 0xc4,
+  i64Splat: 0x12, i64AllTrue: 0xc3, i64Eq: 0xd6, i64LtS: 0xd8, i64GtS: 0xd9, f64Add: 0xf0, f64Sub: 0xf1, f64Mul: 0xf2, f64Div: 0xf3,
 } as const;
 const SIMD_PREFIX = 0xfd;
 const ATOMIC_PREFIX = 0xfe;
@@ -205,8 +207,8 @@ export function writeModule(functions: readonly FunctionCode[], maximumPages: nu
   });
   section(module, 10, (body) => {
     body.unsigned(functions.length);
-    for (const { code, i32Locals, i64Locals } of functions) {
-      const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(1).op(V128);
+    for (const { code, i32Locals, i64Locals, v128Locals } of functions) {
+      const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
       body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
     }
   });
