@@ -6,18 +6,22 @@ export const LOCAL = {
   /** i32: where the interpreter goes on; the entry of a TLB; a host address; a trace; a count; where the flags come from (see flag-state.ts);
    * the place in the table of the region that goes on, 0 = the interpreter does. */
   exitOp: 5, exitTrace: 6, tlbEntry: 7, pointer: 8, trace: 9, count: 10, flagNote: 11, link: 12,
+  /** i32: the PC cache's epoch when the region was entered; the entry of the trace behind the last call. */
+  epoch: 13, returnEntry: 14,
   /** i64: the general registers RAX to R15. */
-  registers: 13,
-  flagResult: 29, flagAux: 30, flagExtra: 31,
+  registers: 15,
+  flagResult: 31, flagAux: 32, flagExtra: 33,
   /** A linear address; a value; the target of a jump; what the address micro-operation found. */
-  address: 32, value: 33, target: 34, microAddress: 35,
+  address: 34, value: 35, target: 36, microAddress: 37,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 36,
-  scratch: 44, scratch2: 45, scratch3: 46, scratch4: 47,
+  flagSets: 38,
+  scratch: 46, scratch2: 47, scratch3: 48, scratch4: 49,
+  /** Where the last call of the region will return to. */
+  returnTarget: 50,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 48, left: 49, right: 50, magnitude: 51,
+  vector: 51, left: 52, right: 53, magnitude: 54,
 } as const;
-export const I32_LOCALS = 8;
-export const I64_LOCALS = 35;
+export const I32_LOCALS = 10;
+export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;

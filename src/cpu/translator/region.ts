@@ -29,6 +29,8 @@ import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
 const RSP = 4;
+/** No canonical address. */
+const NOWHERE = 1n << 63n;
 const ADDRESS_BITS = 48;
 const PC_CACHE_KEY_EPOCH_SHIFT = 2;
 const FIRST_OP = 32;
@@ -152,6 +154,7 @@ class RegionWriter {
     this.#loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
     this.#loadFlags(all);
     all.i32(this.#place.base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
+    all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#entries };
   }
@@ -434,8 +437,11 @@ class RegionWriter {
   }
 
   #pushReturn(trace: Trace, op: Op): void {
-    this.#code.i64(trace.rip + BigInt(op.ripOffset + op.length)).set(LOCAL.value);
+    const rip = trace.rip + BigInt(op.ripOffset + op.length);
+    this.#code.i64(rip).set(LOCAL.value);
     this.#w.push(op, LOCAL.value);
+    const block = this.#blockByRip.get(rip);
+    if (block !== undefined && this.#entries.includes(block) && this.#isNear(trace, block)) this.#code.i64(rip).set(LOCAL.returnTarget).i32(block).set(LOCAL.returnEntry);
   }
 
   #indirect(trace: Trace, op: Op, isCall: boolean, form: string): true {
@@ -457,8 +463,23 @@ class RegionWriter {
     this.#code.set(LOCAL.target);
     this.#checkCanonical(op);
     this.#code.get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP));
+    this.#returnToCaller();
     this.#gotoTarget();
     return true;
+  }
+
+  /**
+   * Goes to the trace behind the last call of the region, if that is where LOCAL.target leads: it lies in the page of the call, which ran, and no
+   * mapping has changed since.
+   */
+  #returnToCaller(): void {
+    const code = this.#code;
+    code.get(LOCAL.target).get(LOCAL.returnTarget).op(W.i64Eq).get(LOCAL.pcEpoch).access(W.i32Load).get(LOCAL.epoch).op(W.i32Eq, W.i32And);
+    code.open(W.if);
+    this.#w.flags.pass();
+    this.#charge(this.#executed);
+    this.#checkRequest(() => code.branch(this.#w.exitToTarget));
+    code.get(LOCAL.returnEntry).set(LOCAL.entry).branch(this.#again).close();
   }
 
   /** Leaves at `op`, which faults, when LOCAL.target is no canonical address. */
