@@ -10,6 +10,7 @@
 /** A block, or a loop of items of which the first is the header's block. */
 export type Item = number | Loop;
 
+/** A loop: its header's block, and the items that are left without the jumps to it. */
 export class Loop {
   /** Whether LOCAL.entry says at which block a round begins: some come into the middle of it. */
   dispatches = false;
@@ -90,7 +91,7 @@ export interface Route {
   readonly through: readonly Loop[];
 }
 
-/** The way from what is being written to `block`. `levels` are from the outermost on. */
+/** The way from what is being written to `block`, which is in one of the levels. `levels` are from the outermost on. */
 export function routeTo(block: number, levels: readonly Level[]): Route {
   for (let level = levels.length - 1; ; level--) {
     const { loop, items, at } = levels[level]!;
@@ -103,6 +104,16 @@ export function routeTo(block: number, levels: readonly Level[]): Route {
   }
 }
 
+/** Lets the loops that the jumps of `successors` lead into the middle of know their block by LOCAL.entry. */
+export function planRoutes(successors: readonly (readonly number[])[], items: readonly Item[], loop?: Loop, outer: readonly Level[] = []): void {
+  items.forEach((item, at) => {
+    const levels = [...outer, { loop, items, at }];
+    if (typeof item !== "number") planRoutes(successors, item.items, item, levels);
+    else for (const to of successors[item]!) for (const through of routeTo(to, levels).through) through.dispatches = true;
+  });
+}
+
+/** Whether `block` is `item` or in it. */
 export function contains(item: Item, block: number): boolean { return typeof item === "number" ? item === block : item.blocks.has(block); }
 
 /** The loops of `item` that `block` lies in the middle of. */

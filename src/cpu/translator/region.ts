@@ -18,7 +18,7 @@
  */
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { BlockWriter, type StateTransfer } from "./block-writer.js";
-import { contains, entered, type Item, type Level, Loop, routeTo, shapeOf } from "./control-flow.js";
+import { contains, entered, type Item, type Level, type Loop, planRoutes, routeTo, shapeOf } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT, V128_LOCALS } from "./region-layout.js";
@@ -102,7 +102,7 @@ class RegionWriter {
     const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? this.#target(trace, op) : undefined)).filter((block) => block !== undefined));
     this.#shape = shapeOf(successors);
     this.#entries = this.#planEntries();
-    this.#planRoutes(successors, this.#shape, undefined, []);
+    planRoutes(successors, this.#shape);
     this.#exit = this.#code.open(W.block);
     const exitToOp = this.#code.open(W.block);
     const exitToTarget = this.#code.open(W.block);
@@ -123,15 +123,6 @@ class RegionWriter {
       if (block !== this.#place.first && !loops.every(isLeft)) return false;
       for (const loop of loops) loop.dispatches = true;
       return true;
-    });
-  }
-
-  /** Lets the loops that are jumped into the middle of know their block by LOCAL.entry. */
-  #planRoutes(successors: readonly (readonly number[])[], items: readonly Item[], loop: Loop | undefined, outer: readonly Level[]): void {
-    items.forEach((item, at) => {
-      const levels = [...outer, { loop, items, at }];
-      if (typeof item !== "number") this.#planRoutes(successors, item.items, item, levels);
-      else for (const to of successors[item]!) for (const through of routeTo(to, levels).through) through.dispatches = true;
     });
   }
 
