@@ -57,6 +57,8 @@ export const MAPPED_PAGES_BASE = 0x01fd_0000;
 export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
+/** Instructions of a trace at most. */
+export const TRACE_INSTRUCTIONS_MAX = 32;
 /** Traces that wait for the translator at most. */
 export const HOT_TRACES_MAX = 256;
 /** Leaf tables, one page each. */
@@ -294,6 +296,8 @@ export const VCPU = {
   hotSamples: 0x68c,
   /** u32: how many traces are in VCPU_AREA.hotTraces. */
   hotTraces: 0x690,
+  /** u32: 1 = a run ends behind exactly its budget of instructions, and not with the trace in which that is used up. */
+  exactBudget: 0x674,
 
   // Shared with other threads; every access atomic. src/exit/requests has the protocol of the request and guest mode words.
   /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */
