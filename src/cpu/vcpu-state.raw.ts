@@ -227,6 +227,11 @@ export class VcpuState {
     this.writeU32(VCPU.exceptionHasErrorCode, errorCode === undefined ? 0 : 1);
   }
 
+  /** Whether the core is to raise an exception before it runs on. */
+  get hasPendingException(): boolean {
+    return this.#u32[VCPU.exceptionVector >> 2] !== NO_EXCEPTION;
+  }
+
   /** The external interrupt that waits for IF: its vector, or undefined to take it back. One of the local APIC is moved to its ISR when it is taken. */
   setPendingInterrupt(vector: number | undefined, isFromApic = false): void {
     this.#u32[VCPU.pendingInterrupt >> 2] = vector === undefined ? 0 : PENDING_INTERRUPT | (isFromApic ? PENDING_FROM_APIC : 0) | vector;
