@@ -30,11 +30,11 @@ async function profilePath(context) {
   return join(folder, "profile.json");
 }
 
-/** Fails unless the file has samples of the boot, most of them with a task's name. */
+/** Fails unless the file has samples of the guest, as many as a busy host gets to in seconds, most of them with a task's name. */
 async function assertProfile(path) {
   const { shared, profiles: [{ samples }] } = JSON.parse(await readFile(path, "utf8"));
   const named = samples.filter((stack) => shared.frames[stack[1]].name !== "(no task)");
-  assert.ok(samples.length > 200 && named.length > samples.length / 2, `${samples.length} samples, ${named.length} with a task`);
+  assert.ok(samples.length > 5 && named.length > samples.length / 2, `${samples.length} samples, ${named.length} with a task`);
 }
 
 test("--exec passes outputs and status on, and prints nothing else", async () => {
