@@ -27,7 +27,7 @@ export {
   type VirtualMachineOptions,
 } from "./options.js";
 export type { SpeedscopeFile, SpeedscopeFrame, SpeedscopeProfile } from "./profile/index.js";
-export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
+export type { AddressTranslationStats, MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
 export type { VcpuMode, VcpuReport } from "./vcpu-report.js";
 export { type GuestConsole, type ShutdownOptions, VirtualMachine } from "./virtual-machine.js";
 export { type Tier, TIER_DEFAULT, TIERS } from "../cpu/index.js";

@@ -20,7 +20,7 @@ import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
 import type { TaskLayout, VcpuSamples } from "./profile/index.js";
-import { type MachineStats, pageStatsFrom, sumExits, tierStats } from "./stats.js";
+import { addressTranslationStats, type MachineStats, pageStatsFrom, sumExits, tierStats } from "./stats.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
 
@@ -174,6 +174,7 @@ export class RunningMachine {
     return {
       uptimeMs: this.nowNs() / 1e6,
       ...tierStats(this.#vcpus),
+      addressTranslation: addressTranslationStats(this.#vcpus),
       memory: {
         guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,
