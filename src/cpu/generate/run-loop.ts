@@ -279,6 +279,8 @@ export function interpret(c: u32, budget: i32): i32 {
         remaining = i32(answer >> 32);
         op = u32(answer);
         trace = load<u32>(c + L.VCPU_regionTrace);
+        // STAC and CLAC in the region have changed which TLB answers.
+        tlb = currentTlb();
         if (load<u32>(c + L.VCPU_regionFlags) != 0) writeRegionFlags();
         store<u64>(c + L.VCPU_counterRegionEntries, load<u64>(c + L.VCPU_counterRegionEntries) + 1);
         continue;
