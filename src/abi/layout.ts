@@ -59,6 +59,10 @@ export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
 /** What a sample adds to the heat of a trace; having to leave a region for it adds 1. */
 export const HEAT_OF_SAMPLE = 128;
+/** Instructions of a trace at most. */
+export const TRACE_INSTRUCTIONS_MAX = 32;
+/** Instructions that a region may execute without looking at its budget: more than it has ops. */
+export const REGION_OVERDRAFT_MAX = 2048;
 /** Traces that wait for the translator at most. */
 export const HOT_TRACES_MAX = 256;
 /** Leaf tables, one page each. */
@@ -260,8 +264,8 @@ export const VCPU = {
   /** 8 * 16 bytes, by physical register number: u64 significand, u16 sign and exponent. */
   fpuRegisters: 0x380,
   xmm: 0x400, // 16 * 16 bytes
-  /** Counters of the interpreter, u64 each. */
-  counterTlbMiss: 0x600,
+  /** Counters of the interpreter, u64 each; those of address translation are below (counterWalkReads). 0x600 is the first. */
+  counterTlbFills: 0x600,
   counterTraceLookups: 0x610,
   counterCodeInvalidations: 0x618,
   counterPageFaults: 0x620,
@@ -299,6 +303,8 @@ export const VCPU = {
   hotSamples: 0x68c,
   /** u32: how many traces are in VCPU_AREA.hotTraces. */
   hotTraces: 0x690,
+  /** u32: 1 = a run ends behind exactly its budget of instructions, and not with the trace in which that is used up. */
+  exactBudget: 0x674,
 
   // Shared with other threads; every access atomic. src/exit/requests has the protocol of the request and guest mode words.
   /** i32 bit set REQUEST_*; the vCPU leaves guest mode when it is not 0. Waited on (Atomics.wait) while halted. */
@@ -317,6 +323,22 @@ export const VCPU = {
   guestEpoch: 0x740,
   /** i32: threads that sleep, or are about to, until guestEpoch changes. */
   guestEpochWaiters: 0x744,
+
+  // Counters of address translation, u64 each, written by the vCPU's own thread; INIT does not touch them.
+  /** Walks of the guest's page tables for accesses that the TLB did not answer, by kind; ACCESS_READ, ACCESS_WRITE, ACCESS_EXECUTE in this order. */
+  counterWalkReads: 0x780,
+  counterWalkWrites: 0x788,
+  counterWalkFetches: 0x790,
+  /** Writes among them whose page the TLB had for reading: not dirty yet, with decoded code, or shared on the host. */
+  counterWithheldWrites: 0x798,
+  /** Look-ups in the nested page table: of page-table pages and of the page itself; and those that found no frame, so that the host had to act. */
+  counterNptLookups: 0x7a0,
+  counterNptMisses: 0x7a8,
+  /** Flushes: of everything; of what is not global (MOV to CR3); of one page (INVLPG); of all frames, on the host's behalf. */
+  counterFlushesAll: 0x7b0,
+  counterFlushesNonGlobal: 0x7b8,
+  counterFlushesPage: 0x7c0,
+  counterFlushesFrames: 0x7c8,
 } as const;
 
 export const PENDING_INTERRUPT = 0x100;

@@ -37,6 +37,15 @@ test("a command for a running guest arrives with its words, --json anywhere", ()
   for (const { words } of CONTROL_COMMANDS) assert.ok(text.includes(`\n  ${words}`), words);
 });
 
+test("the options about the profile arrive", () => {
+  const { run } = parse("run", "--profile", "p.json", "--system-map", "m") as { run: object };
+  assert.deepEqual(run, {
+    profile: true, profileFile: "p.json", systemMap: "m", memoryBytes: 2 ** 28, vcpus: 1, personality: "xen", tier: "both", json: false, verbose: false,
+  });
+  assert.throws(() => parse("run", "--system-map", "m"), { message: "--system-map goes with --profile" });
+  assert.throws(() => parse("run", "--profile", ""), { message: "--profile needs a file" });
+});
+
 test("a tier is one of three", () => {
   assert.throws(() => parse("run", "--tier", "fast"), { message: '--tier: "fast" is none of both, interpreter, translator' });
 });

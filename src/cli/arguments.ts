@@ -9,10 +9,11 @@ import { UsageError } from "./errors.js";
 import { addExploreCommand, type ExploreArguments } from "./explore-command.js";
 import { STATUS_TABLE } from "./exit-status.js";
 import { addMemoryOptions, type MemoryArguments, type RawMemoryOptions, readMemoryOptions } from "./memory-arguments.js";
+import { addProfileOptions, type ProfileArguments, type RawProfileOptions, readProfileOptions } from "./profile-arguments.js";
 import { parseSize, parseWhole } from "./sizes.js";
 
 /** What `unpinned run` was asked for. */
-export interface RunArguments extends MemoryArguments {
+export interface RunArguments extends MemoryArguments, ProfileArguments {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly append?: string;
@@ -31,7 +32,7 @@ export interface RunArguments extends MemoryArguments {
 /** Result of reading the command line: something to do, or text to print (help, version). */
 export type ParsedArguments = { readonly run: RunArguments } | { readonly ctl: CtlArguments } | { readonly explore: ExploreArguments } | { readonly text: string };
 
-interface RawOptions extends RawMemoryOptions {
+interface RawOptions extends RawMemoryOptions, RawProfileOptions {
   kernel?: string;
   initrd?: string;
   append?: string;
@@ -117,6 +118,7 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .addHelpText("after", runNotes)
     .action((options: RawOptions) => handlers.onRun(options));
   addMemoryOptions(command);
+  addProfileOptions(command);
 }
 
 function runNotes(): string {
@@ -148,7 +150,7 @@ function readOptions(options: RawOptions): RunArguments {
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   const memoryBytes = parseMemory(options.memory);
   return {
-    memoryBytes, ...readMemoryOptions(options, memoryBytes), vcpus: parseVcpus(options.vcpus),
+    memoryBytes, ...readMemoryOptions(options, memoryBytes), ...readProfileOptions(options), vcpus: parseVcpus(options.vcpus),
     personality: parsePersonality(options.personality), tier: parseTier(options.tier), json, verbose,
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),

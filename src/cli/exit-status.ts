@@ -4,7 +4,7 @@ import {
   SwapFileError, TripleFaultError, UnsupportedInstructionError,
 } from "../machine/index.js";
 import { ControlFailure, ControlUsageError } from "../machine/control/index.js";
-import { ClosedOutputError } from "../platform/node/index.js";
+import { ClosedOutputError, OutputFileError } from "../platform/node/index.js";
 import { SignalError, TimeoutError, UsageError } from "./errors.js";
 
 type ErrorClass = abstract new (...args: never[]) => Error;
@@ -24,7 +24,7 @@ export const STATUS_TABLE: readonly StatusLine[] = [
   { status: 1, says: "unpinned ctl: the operation was refused or failed, or no guest answers; unpinned explore: something was found", errors: [ControlFailure] },
   {
     status: STATUS_USAGE, says: "wrong use, or an input that cannot be used",
-    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, ControlUsageError],
+    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, OutputFileError, ControlUsageError],
   },
   { status: 70, says: "the guest's kernel panicked", errors: [GuestPanicError] },
   { status: 71, says: "the guest's processor ran into a triple fault", errors: [TripleFaultError] },

@@ -48,6 +48,9 @@ test("a file that is no kernel is refused", async () => {
   await expectRefusal(/kernel/, "run", "--kernel", path);
 });
 
+test("a profile that cannot be written is refused before anything is booted", () => expectRefusal(/cannot write the profile .*: it is a directory/, "run", "--profile", folder, "--exec", "true"));
+test("a missing system map is refused", () => expectRefusal(/system map.*no such file/, "run", "--profile", join(folder, "p"), "--system-map", "/nonexistent", "--exec", "true"));
+
 test("an unreadable kernel is refused", async (context) => {
   if (process.getuid?.() === 0) return context.skip("root may read everything");
   const path = join(folder, "secret");

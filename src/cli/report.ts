@@ -11,6 +11,8 @@ export interface RunReport {
   readonly instructions: Readonly<Record<string, number>>;
   /** What was translated; null when the guest never started. */
   readonly translation: MachineStats["translation"] | null;
+  /** How often an address was not in the TLB; null when the guest never started. */
+  readonly addressTranslation: MachineStats["addressTranslation"] | null;
   readonly pagesTouched: number;
   /** What has happened to guest pages; null when the guest never started, as is storm. */
   readonly pages: PageStats | null;
@@ -27,6 +29,7 @@ export function reportRun(status: number, stats: MachineStats | undefined, error
     bootMs: stats?.bootMs ?? null,
     instructions: stats?.instructions ?? { interpreter: 0, translator: 0 },
     translation: stats?.translation ?? null,
+    addressTranslation: stats?.addressTranslation ?? null,
     pagesTouched: stats?.memory.pagesTouched ?? 0,
     pages: stats?.pages ?? null,
     storm: stats?.storm ?? null,

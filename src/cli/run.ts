@@ -8,6 +8,7 @@ import { statusOfError } from "./exit-status.js";
 import { runInteractive } from "./interactive-mode.js";
 import type { RunMode } from "./modes.js";
 import { runPiped } from "./piped-mode.js";
+import { RunProfile } from "./profile-arguments.js";
 import { ProgressLine } from "./progress-line.js";
 import { RunControl } from "./run-control.js";
 import { errorLines, reportRun } from "./report.js";
@@ -17,9 +18,11 @@ export async function run(args: RunArguments): Promise<number> {
   const limits = new RunLimits(args.timeoutMs);
   const progress = new ProgressLine();
   const control = new RunControl(args.control);
+  const profile = new RunProfile(args.profileFile);
   let vm: VirtualMachine | undefined;
   const boot = async (options: VirtualMachineOptions): Promise<VirtualMachine> => {
     const { onLog } = options;
+    await profile.prepare();
     await control.listen();
     vm = await VirtualMachine.create({
       ...machineOptions(args), ...options, signal: limits.signal,
@@ -44,6 +47,12 @@ export async function run(args: RunArguments): Promise<number> {
     status = statusOfError(failure);
   }
   await vm?.dispose();
+  try {
+    await profile.finish(vm);
+  } catch (error) {
+    failure ??= error;
+    status = status === 0 ? statusOfError(error) : status;
+  }
   await control.close();
   progress.clear();
   limits.close();
@@ -59,7 +68,7 @@ function chooseMode(args: RunArguments): RunMode {
 }
 
 /** The options that go to the machine as they are. */
-function machineOptions({ exec: _exec, timeoutMs: _timeoutMs, control: _control, json: _json, ...options }: RunArguments): VirtualMachineOptions {
+function machineOptions({ exec: _exec, timeoutMs: _timeoutMs, control: _control, profileFile: _profileFile, json: _json, ...options }: RunArguments): VirtualMachineOptions {
   return options;
 }
 

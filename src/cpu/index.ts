@@ -4,4 +4,4 @@ export type { Core, CoreOptions } from "./core.raw.js";
 export { ImmediateTranslations, translate, type Translation, type TranslationJob, type TranslationService } from "./translator/translate.js";
 export type { TranslatorOptions } from "./translator/translator.js";
 export { type Tier, TIER_DEFAULT, TIERS, translatorOptions } from "./translator/tiers.js";
-export { RAX, RBX, RCX, RDI, RDX, RSI, type TranslationFigures, VcpuState, vcpuStateAddress } from "./vcpu-state.raw.js";
+export { type AddressTranslationFigures, RAX, RBX, RCX, RDI, RDX, RSI, type TranslationFigures, VcpuState, vcpuStateAddress } from "./vcpu-state.raw.js";

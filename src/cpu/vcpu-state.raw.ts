@@ -54,6 +54,28 @@ export interface TranslationFigures {
   readonly samplesTranslated: number;
 }
 
+/** Figures of how one vCPU's addresses were translated, all of them counted. Accesses that its TLB answers are not among them. */
+export interface AddressTranslationFigures {
+  /** Walks of the guest's page tables because the TLB did not answer, by kind of access. */
+  readonly walkReads: number;
+  readonly walkWrites: number;
+  readonly walkFetches: number;
+  /** Of walkWrites: those whose page the TLB had for reading, but not for writing. */
+  readonly withheldWrites: number;
+  /** Entries that the walks put into the TLB. */
+  readonly fills: number;
+  /** Walks that ended in #PF for the guest. */
+  readonly pageFaults: number;
+  /** Look-ups in the nested page table, for page-table pages and for the page itself, and those that found no frame. */
+  readonly nestedLookups: number;
+  readonly nestedMisses: number;
+  /** Flushes of the TLB: all of it; what is not global (MOV to CR3); one page (INVLPG); all frames, on the host's behalf. */
+  readonly flushesAll: number;
+  readonly flushesNonGlobal: number;
+  readonly flushesPage: number;
+  readonly flushesFrames: number;
+}
+
 /** What a vCPU's thread and its controllers see of the vCPU. */
 export class VcpuState {
   readonly #u64: BigUint64Array;
@@ -146,6 +168,18 @@ export class VcpuState {
     };
   }
 
+  /** How addresses were translated. Read by another thread, the figures are of slightly different moments. */
+  get addressTranslation(): AddressTranslationFigures {
+    const counter = (offset: number): number => Number(this.#u64[offset >> 3]!);
+    return {
+      walkReads: counter(VCPU.counterWalkReads), walkWrites: counter(VCPU.counterWalkWrites), walkFetches: counter(VCPU.counterWalkFetches),
+      withheldWrites: counter(VCPU.counterWithheldWrites), fills: counter(VCPU.counterTlbFills), pageFaults: counter(VCPU.counterPageFaults),
+      nestedLookups: counter(VCPU.counterNptLookups), nestedMisses: counter(VCPU.counterNptMisses),
+      flushesAll: counter(VCPU.counterFlushesAll), flushesNonGlobal: counter(VCPU.counterFlushesNonGlobal), flushesPage: counter(VCPU.counterFlushesPage),
+      flushesFrames: counter(VCPU.counterFlushesFrames),
+    };
+  }
+
   get instructionsRetired(): number {
     return Number(this.#u64[VCPU.instructionsRetired >> 3]!);
   }
@@ -225,6 +259,11 @@ export class VcpuState {
     this.writeU32(VCPU.exceptionVector, vector);
     this.writeU32(VCPU.exceptionErrorCode, errorCode ?? 0);
     this.writeU32(VCPU.exceptionHasErrorCode, errorCode === undefined ? 0 : 1);
+  }
+
+  /** Whether the core is to raise an exception before it runs on. */
+  get hasPendingException(): boolean {
+    return this.#u32[VCPU.exceptionVector >> 2] !== NO_EXCEPTION;
   }
 
   /** The external interrupt that waits for IF: its vector, or undefined to take it back. One of the local APIC is moved to its ISR when it is taken. */
@@ -324,7 +363,7 @@ export class VcpuState {
   reset(): void {
     const retired = this.#u64[VCPU.instructionsRetired >> 3]!;
     const epochs = this.#u64[VCPU.userEpoch >> 3]!;
-    this.#u32.fill(0, 0, VCPU.counterTlbMiss >> 2);
+    this.#u32.fill(0, 0, VCPU.counterTlbFills >> 2);
     this.#u64[VCPU.instructionsRetired >> 3] = retired;
     this.#u64[VCPU.userEpoch >> 3] = epochs;
     this.#u64[VCPU.rflags >> 3] = 2n;

@@ -18,6 +18,6 @@ export {
 } from "./requests/vcpu-requests.js";
 export { runVcpu } from "./run-loop.js";
 export type {
-  HypercallTarget, KvmTarget, LocalApicTarget, MachineCalls, PhysicalMemory, VcpuContext, VcpuOutcome, XenTarget,
+  HypercallTarget, InstructionSampler, KvmTarget, LocalApicTarget, MachineCalls, PhysicalMemory, VcpuContext, VcpuOutcome, XenTarget,
 } from "./vcpu-context.js";
 export { XEN_PERSONALITY } from "./xen-personality.js";

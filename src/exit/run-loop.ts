@@ -58,12 +58,14 @@ function visitGuest(vcpu: VcpuContext, pace: Pace): ExitHandler | undefined {
   vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offeredVector);
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
-  const budget = pace.budget(timerDeadlineNs(vcpu) - begunNs);
+  const paced = pace.budget(timerDeadlineNs(vcpu) - begunNs);
+  const budget = vcpu.sampler?.beforeRun(paced) ?? paced;
   const reason = runGuest(core, state, budget);
   if (reason === undefined) return undefined;
   vcpu.kvm?.domain.leaveGuest(vcpu.index, vcpu.apic);
   core.translateHot();
-  if (reason === EXIT_BUDGET) pace.learn(budget, machine.nowNs() - begunNs);
+  // What a sampler cuts short says more of the entry and the exit than of the guest.
+  if (reason === EXIT_BUDGET && budget >= BUDGET_MIN) pace.learn(budget, machine.nowNs() - begunNs);
   counters.countExit(reason);
   const handler = EXIT_TABLE[reason];
   if (handler === undefined) throw new Error(`expected an exit reason of the table, got ${reason}`);

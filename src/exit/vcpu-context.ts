@@ -58,6 +58,15 @@ export interface MachineCalls {
   debugByte(byte: number): void;
 }
 
+/** Samples what the vCPU executes. */
+export interface InstructionSampler {
+  /**
+   * Takes a sample if one is due. To be called before each run of at most `budget` instructions, when no exit is being dealt with; returns how
+   * many it may have, at least 1.
+   */
+  beforeRun(budget: number): number;
+}
+
 /** One vCPU, as the exit handlers see it. */
 export interface VcpuContext {
   readonly index: number;
@@ -74,6 +83,8 @@ export interface VcpuContext {
   readonly linear: LinearMemory;
   readonly machine: MachineCalls;
   readonly counters: VcpuCounters;
+  /** undefined = nothing is sampled. */
+  readonly sampler?: InstructionSampler | undefined;
 }
 
 /** Why a vCPU's run loop came back. */

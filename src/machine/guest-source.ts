@@ -2,6 +2,7 @@
 import type { FetchOptions } from "../platform/node/guest-image/index.js";
 import { readInputFile } from "../platform/node/index.js";
 import { type BootImage, buildBoot, defaultCommandLine, loadKernel } from "./boot/index.js";
+import { type ProfiledKernel, readProfiledKernel } from "./profile/index.js";
 import { initWords, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 
 /** A guest ready to be started. */
@@ -9,6 +10,8 @@ export interface GuestSource {
   readonly image: BootImage;
   /** True when the initial RAM disk is ours, with the agent that runs commands. */
   readonly hasAgent: boolean;
+  /** The kernel, if a profile was asked for. */
+  readonly profiled: ProfiledKernel | undefined;
 }
 
 /** Reads, fetches and unpacks what `options` name. Throws GuestImageError or InputFileError, and the signal's reason. */
@@ -19,6 +22,7 @@ export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: nu
     readGiven(options.kernel, "kernel", signal), readGiven(options.initrd, "initrd", signal),
   ]);
   const kernel = await loadKernel(givenKernel ?? await readDefaultKernel(options));
+  const profiled = options.profile === true ? readProfiledKernel(kernel, await readSystemMap(options)) : undefined;
   signal?.throwIfAborted();
   const initrd = givenInitrd ?? await buildDefaultInitrd(options);
   const { personality = PERSONALITY_DEFAULT } = options;
@@ -28,7 +32,12 @@ export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: nu
     memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
     commandLine: defaultCommandLine(options.mode ?? "shell", personality, append),
   });
-  return { image, hasAgent: givenInitrd === undefined };
+  return { image, hasAgent: givenInitrd === undefined, profiled };
+}
+
+async function readSystemMap({ systemMap, signal }: VirtualMachineOptions): Promise<string | undefined> {
+  const bytes = await readGiven(systemMap, "system map", signal);
+  return bytes && new TextDecoder("latin1").decode(bytes);
 }
 
 async function readGiven(

@@ -26,7 +26,8 @@ export {
   MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, type ShellOptions, VCPUS_MAX,
   type VirtualMachineOptions,
 } from "./options.js";
-export type { MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
+export type { SpeedscopeFile, SpeedscopeFrame, SpeedscopeProfile } from "./profile/index.js";
+export type { AddressTranslationStats, MachineStats, PageStats, PageUserStats, VcpuStats } from "./stats.js";
 export type { VcpuMode, VcpuReport } from "./vcpu-report.js";
 export { type GuestConsole, type ShutdownOptions, VirtualMachine } from "./virtual-machine.js";
 export { type Tier, TIER_DEFAULT, TIERS } from "../cpu/index.js";

@@ -3,6 +3,7 @@ import type { Tier } from "../cpu/index.js";
 import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 import type { PageAccess } from "../guest-page/index.js";
 import type { PipeEnd, SwapFileShare } from "../platform/node/index.js";
+import type { TaskLayout, VcpuSamples } from "./profile/index.js";
 
 /** Data of every thread of a VM. */
 export interface ThreadStart {
@@ -24,6 +25,8 @@ export interface VcpuThreadStart extends ThreadStart {
   readonly translations: PipeEnd | undefined;
   readonly module: WebAssembly.Module;
   readonly vcpuIndex: number;
+  /** How the guest's kernel tells which task runs, for samples; undefined = none are taken. */
+  readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
 }
 
 /** Data of the translator's thread. */
@@ -38,6 +41,8 @@ export type VcpuMessage =
   | { readonly type: "paused" }
   /** Bytes written to the debug port. */
   | { readonly type: "debug"; readonly bytes: Uint8Array }
+  /** What was sampled, before the end. */
+  | { readonly type: "samples"; readonly vcpuIndex: number; readonly samples: VcpuSamples }
   | { readonly type: "ended"; readonly outcome: VcpuOutcome };
 
 /**

@@ -56,6 +56,10 @@ export interface VirtualMachineOptions {
   readonly personality?: PersonalityName;
   /** Which code is translated to WebAssembly: "both" (default) what runs often, "interpreter" none, "translator" all that was seen once. */
   readonly tier?: Tier;
+  /** true: samples what the guest executes, for `profile()` once it has ended. Default false. */
+  readonly profile?: boolean;
+  /** System.map of the kernel, for a profile: a path, or the file's content. Absent: the kernel's own table of symbols. */
+  readonly systemMap?: string | Uint8Array;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -80,7 +84,7 @@ export interface ShellOptions {
 
 /** Checks what can be checked without reading files. Throws InvalidOptionError. */
 export function checkOptions(options: VirtualMachineOptions): void {
-  const { memoryBytes = MEMORY_BYTES_DEFAULT, kernel, initrd, files = [] } = options;
+  const { memoryBytes = MEMORY_BYTES_DEFAULT, kernel, initrd, systemMap, files = [] } = options;
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < MEMORY_BYTES_MIN || memoryBytes > MEMORY_BYTES_MAX) {
     throw new InvalidOptionError(`memoryBytes must be between 64 MiB and 3 GiB, got ${memoryBytes}`);
   }
@@ -96,7 +100,7 @@ export function checkOptions(options: VirtualMachineOptions): void {
   }
   const { tier = TIER_DEFAULT } = options;
   if (!TIERS.includes(tier)) throw new InvalidOptionError(`tier must be one of ${TIERS.join(", ")}, got ${String(tier)}`);
-  for (const [name, value] of Object.entries({ kernel, initrd })) {
+  for (const [name, value] of Object.entries({ kernel, initrd, systemMap })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);
   }

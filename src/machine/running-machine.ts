@@ -19,7 +19,8 @@ import { InvalidOptionError } from "./errors.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
-import { type MachineStats, pageStatsFrom, sumExits, tierStats } from "./stats.js";
+import type { TaskLayout, VcpuSamples } from "./profile/index.js";
+import { addressTranslationStats, type MachineStats, pageStatsFrom, sumExits, tierStats } from "./stats.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 import { reportVcpu, type VcpuReport } from "./vcpu-report.js";
 
@@ -54,6 +55,8 @@ export interface MachineParts {
   readonly pageAccess: PageAccess;
   readonly personality: PersonalityName;
   readonly tier: Tier;
+  /** As VcpuThreadStart.sampling. */
+  readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
   readonly events: MachineEvents;
 }
 
@@ -74,6 +77,7 @@ export class RunningMachine {
   readonly #deviceThread: Thread;
   readonly #memoryThread: Thread;
   #translatorThread: Thread | undefined;
+  readonly #samples: (VcpuSamples | undefined)[] = [];
   #stall: string | undefined;
   #end: MachineEnd | undefined;
   #pausedWaiters: (() => void)[] = [];
@@ -170,6 +174,7 @@ export class RunningMachine {
     return {
       uptimeMs: this.nowNs() / 1e6,
       ...tierStats(this.#vcpus),
+      addressTranslation: addressTranslationStats(this.#vcpus),
       memory: {
         guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,
@@ -191,6 +196,11 @@ export class RunningMachine {
         unclaimedMmio: this.#counters[index]!.get("unclaimedMmio"),
       })),
     };
+  }
+
+  /** What has been sampled, by vCPU; complete when the machine has ended, but for threads that failed. */
+  samples(): readonly (VcpuSamples | undefined)[] {
+    return this.#vcpus.map((_, index) => this.#samples[index]);
   }
 
   #requestCounts(): Record<string, number> {
@@ -257,7 +267,8 @@ export class RunningMachine {
     const translations = this.#startTranslator();
     for (const { index } of this.#vcpus) {
       const pipe = translations[index];
-      const data: VcpuThreadStart = { ...this.#threadStart(), module: this.#parts.module, vcpuIndex: index, tier: this.#parts.tier, translations: pipe };
+      const { module, tier, sampling } = this.#parts;
+      const data: VcpuThreadStart = { ...this.#threadStart(), module, vcpuIndex: index, tier, translations: pipe, sampling };
       const thread = startThread<VcpuMessage>(new URL("./vcpu-worker.js", import.meta.url), data, {
         onMessage: (message) => this.#takeVcpuMessage(message),
         onError: (failure) => this.#finish({ failure }),
@@ -269,6 +280,7 @@ export class RunningMachine {
 
   #takeVcpuMessage(message: VcpuMessage): void {
     if (message.type === "debug") this.#events.onDebugOutput(message.bytes);
+    else if (message.type === "samples") this.#samples[message.vcpuIndex] = message.samples;
     else if (message.type === "ended") this.#finish({ outcome: message.outcome });
     else if (this.#isPaused()) this.#releasePausedWaiters();
   }

@@ -1,6 +1,6 @@
 /** What a VM tells about itself. */
 import { EXIT_NAMES } from "../abi/layout.js";
-import type { TranslationFigures, VcpuState } from "../cpu/index.js";
+import type { AddressTranslationFigures, TranslationFigures, VcpuState } from "../cpu/index.js";
 import type { StormStats } from "./memory/index.js";
 
 /** A snapshot of a VM's counters; a stopped VM keeps its last one. */
@@ -13,6 +13,8 @@ export interface MachineStats {
   readonly instructions: Readonly<Record<"interpreter" | "translator", number>>;
   /** What the translator has done, for all vCPUs. */
   readonly translation: TranslationFigures;
+  /** How often an address was not in the TLB, and what became of it, for all vCPUs. */
+  readonly addressTranslation: AddressTranslationStats;
   readonly memory: {
     /** Size of guest memory. */
     readonly guestBytes: number;
@@ -34,6 +36,13 @@ export interface MachineStats {
   /** Hypercalls, by name. */
   readonly hypercalls: Readonly<Record<string, number>>;
   readonly vcpus: readonly VcpuStats[];
+}
+
+/** Counters of address translation. What the TLB answers is not counted: that would be a count in each load and store. */
+export interface AddressTranslationStats extends AddressTranslationFigures {
+  /** walkReads, walkWrites and walkFetches together. */
+  readonly walks: number;
+  readonly walksPerMillionInstructions: number;
 }
 
 /** Counters of one vCPU. */
@@ -76,7 +85,7 @@ export function pageStatsFrom({ users, ...counters }: Readonly<Record<string, un
 /** How much the vCPUs have executed, by tier, and what was translated for them. */
 export function tierStats(vcpus: readonly VcpuState[]): Pick<MachineStats, "instructions" | "translation"> {
   const figures = vcpus.map((vcpu) => vcpu.translation);
-  const translation = figures.slice(1).reduce((sum, one) => addFigures(sum, one), figures[0]!);
+  const translation = sumFigures(figures);
   const translated = vcpus.reduce((sum, vcpu, index) => sum + translatedInstructions(vcpu.instructionsRetired, figures[index]!), 0);
   const all = vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0);
   return { instructions: { interpreter: all - translated, translator: translated }, translation };
@@ -86,10 +95,16 @@ function translatedInstructions(retired: number, { samples, samplesTranslated }:
   return samples === 0 ? 0 : Math.round(retired * (samplesTranslated / samples));
 }
 
-function addFigures(a: TranslationFigures, b: TranslationFigures): TranslationFigures {
-  const sum = (name: keyof TranslationFigures): number => a[name] + b[name];
-  return {
-    regions: sum("regions"), traces: sum("traces"), bytes: sum("bytes"), milliseconds: sum("milliseconds"), entries: sum("entries"), evictions: sum("evictions"),
-    samples: sum("samples"), samplesTranslated: sum("samplesTranslated"),
-  };
+/** The sums of figures that are of one kind, member by member. */
+function sumFigures<Figures extends { readonly [Name in keyof Figures]: number }>(all: readonly Figures[]): Figures {
+  const names = Object.keys(all[0]!) as (keyof Figures)[];
+  return Object.fromEntries(names.map((name) => [name, all.reduce((sum, figures) => sum + figures[name], 0)])) as Figures;
+}
+
+/** How the addresses of all vCPUs' accesses were translated. */
+export function addressTranslationStats(vcpus: readonly VcpuState[]): AddressTranslationStats {
+  const figures = sumFigures(vcpus.map((vcpu) => vcpu.addressTranslation));
+  const retired = vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0);
+  const walks = figures.walkReads + figures.walkWrites + figures.walkFetches;
+  return { ...figures, walks, walksPerMillionInstructions: retired === 0 ? 0 : (walks / retired) * 1e6 };
 }

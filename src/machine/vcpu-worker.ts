@@ -10,6 +10,7 @@ import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromPipe, threadD
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
+import { VcpuSampler } from "./profile/index.js";
 import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 
@@ -89,14 +90,17 @@ function run(start: VcpuThreadStart): VcpuOutcome {
   const signals = ipiSignals(vcpus, endOfInterrupt(personality, guestParts));
   const apic = new LocalApic(memory, index, { clock: { nowNs }, vcpuCount, signals });
   const state = vcpus[index]!;
+  const linear = createLinearMemory({ core, state, memory: guest, machine });
+  const sampler = start.sampling && new VcpuSampler({ state, linear, tasks: start.sampling.tasks, random: Math.random });
   const outcome = runVcpu({
     index, vcpuCount, core, state, machine, apic,
     ...createVcpuPersonality(personality, guestParts, { apic, flushTlb: () => core.flushTlb(), runDelayNs: createRunDelayMeter() }),
     memory: guest,
-    linear: createLinearMemory({ core, state, memory: guest, machine }),
+    linear, sampler,
     counters: new VcpuCounters(memory, index),
   });
   debugPort.flush();
+  if (sampler !== undefined) post({ type: "samples", vcpuIndex: index, samples: sampler.result() });
   return outcome;
 }
 

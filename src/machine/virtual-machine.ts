@@ -15,6 +15,7 @@ import { LogTail } from "./log-tail.js";
 import { VirtualMachineMemory } from "./memory/index.js";
 import { TIER_DEFAULT } from "../cpu/index.js";
 import { checkOptions, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
+import { type ProfiledKernel, type SpeedscopeFile, speedscopeFile, type VcpuSamples } from "./profile/index.js";
 import { PushedStream } from "./pushed-stream.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 import type { MachineStats } from "./stats.js";
@@ -61,6 +62,8 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #consoleInput: InputChannel;
   readonly #agentInput: InputChannel;
   #machine: RunningMachine | undefined;
+  readonly #profiled: ProfiledKernel | undefined;
+  #samples: readonly (VcpuSamples | undefined)[] | undefined;
   #lastStats: MachineStats | undefined;
   #bootMs: number | undefined;
   #settleEnded!: (exit: GuestExit) => void;
@@ -92,6 +95,7 @@ export class VirtualMachine implements AsyncDisposable {
   private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module, swap: SwapFile | undefined) {
     this.#options = options;
     this.#hasAgent = source.hasAgent;
+    this.#profiled = source.profiled;
     this.ended = new Promise((resolve) => (this.#settleEnded = resolve));
     this.#ready.catch(() => undefined);
     this.#consoleOutput = new PushedStream({
@@ -111,6 +115,7 @@ export class VirtualMachine implements AsyncDisposable {
       pageAccess: options.pageAccess ?? "revocable",
       personality: options.personality ?? PERSONALITY_DEFAULT,
       tier: options.tier ?? TIER_DEFAULT,
+      sampling: source.profiled && { tasks: source.profiled.tasks },
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
@@ -172,6 +177,15 @@ export class VirtualMachine implements AsyncDisposable {
   /** Where each vCPU is and what it is asked to do; empty once the VM has ended. */
   vcpus(): readonly VcpuReport[] {
     return this.#machine?.vcpus() ?? [];
+  }
+
+  /**
+   * What the guest has executed, as speedscope reads it: samples of instructions, by privilege, task and function, a profile for each vCPU. There once
+   * the VM has ended, however it did; undefined before that, and where options.profile was not asked for.
+   */
+  profile(): SpeedscopeFile | undefined {
+    if (this.#profiled === undefined || this.#samples === undefined) return undefined;
+    return speedscopeFile(this.#samples, this.#profiled);
   }
 
   /** The last part (up to 64 KiB) of what the guest wrote to its console. */
@@ -266,6 +280,7 @@ export class VirtualMachine implements AsyncDisposable {
       : { reason: "internal-error", log, cause: end.failure };
     this.stats();
     const memory = this.#machine!.memory;
+    this.#samples = this.#machine!.samples();
     this.#machine = undefined;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     const { signal } = this.#options;

@@ -173,7 +173,7 @@ import { currentTlb, tlbEntry } from "../tlb";
 import { signedOverflow64 } from "../integer";
 import { writeRegionFlags } from "../region-flags";
 import { dropPcCache, pcCacheSlot, warmTrace } from "../code-cache";
-import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, leaveTrace, quickKey } from "../dispatch";
+import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, leaveTrace, quickKey, regionOverdraft } from "../dispatch";
 ${registry.functionImports}
 
 const NO_GFN: u32 = 0xffff_ffff;
@@ -212,6 +212,7 @@ export function interpret(c: u32, budget: i32): i32 {
   let pcCache: u32 = 0;
   let pcEpoch: u32 = c;
   let quick: bool = false;
+  let overdraft: i32 = regionOverdraft;
   const dispatchOp: u32 = c + L.VCPU_AREA_dispatchOps;
   const bailOp: u32 = dispatchOp + 32;
   let op: u32 = dispatchOp;
@@ -235,6 +236,7 @@ export function interpret(c: u32, budget: i32): i32 {
         const branchHandler = (link & LINK_FAR) != 0 ? load<u16>(branch) : 0;
         op = enterDispatch(remaining, (link & LINK_FAR) != 0 ? 0 : link, trace);
         remaining = dispatchRemaining;
+        overdraft = regionOverdraft;
         if (op == 0) return dispatchExit;
         trace = dispatchTrace;
         const user = load<u32>(c + L.VCPU_cpl) == 3;
@@ -275,11 +277,12 @@ export function interpret(c: u32, budget: i32): i32 {
         op += 32; continue;
       }
       case 5: { // REGION: the translation of this trace and of those around it; with no budget left the interpreter does the one trace it has begun
-        if (remaining < 0) { op += 32; continue; }
-        const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : 0, pcEpoch);
-        remaining = i32(answer >> 32);
+        if (remaining < overdraft) { op += 32; continue; }
+        const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining - overdraft + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : 0, pcEpoch);
+        remaining = i32(answer >> 32) + overdraft;
         op = u32(answer);
         trace = load<u32>(c + L.VCPU_regionTrace);
+        // STAC and CLAC in the region have changed which TLB answers.
         tlb = load<u32>(c + L.VCPU_regionTlb);
         if (load<u32>(c + L.VCPU_regionFlags) != 0) writeRegionFlags();
         if (op == trace + 32) warmTrace(trace, 1);

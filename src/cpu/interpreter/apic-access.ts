@@ -8,7 +8,7 @@
  */
 import * as L from "./generated/layout";
 import { cpu } from "./state";
-import { needPage } from "./page-walk";
+import { leaveAccess } from "./page-walk";
 
 /** What `resolve` answers for a write to a register. */
 export const APIC_WRITE: u32 = 2;
@@ -39,7 +39,7 @@ export function apicReadPointer(offset: u32, size: u32): u32 {
 
 /** Leaves to the run loop, with the access recorded. Returns 0. */
 export function apicExit(gpa: u64, size: u32, write: bool): u32 {
-  needPage(gpa, size, write);
+  leaveAccess(gpa, size, write);
   store<u32>(cpu + L.VCPU_exitReason, L.EXIT_APIC_ACCESS);
   return 0;
 }

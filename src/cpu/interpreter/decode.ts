@@ -35,15 +35,14 @@ const KIND_GPR8: u32 = 1, KIND_GPR: u32 = 2, KIND_XMM: u32 = 3, KIND_MMX: u32 = 
 const KIND_OPCODE8: u32 = 8, KIND_OPCODE: u32 = 9, KIND_ACCUMULATOR: u32 = 10, KIND_CL: u32 = 11, KIND_IMMEDIATE: u32 = 12;
 
 const INSTRUCTION_BYTES_MAX: u32 = 15;
-const TRACE_INSTRUCTIONS_MAX: u32 = 32;
 /** Conditional jumps in a trace at most; what is behind one that is often taken is decoded in vain. */
 const TRACE_JUMPS_MAX: u32 = 4;
 /** Stands in OP_SEGMENT of a conditional jump of 64-bit mode, which has no memory operand. */
 const SEGMENT_OF_JUMP: u8 = 0xff;
 
 /** Instructions in the next trace at most; 1 while single-stepping. */
-let instructionsMax: u32 = TRACE_INSTRUCTIONS_MAX;
-export function setSingleInstructionTraces(single: bool): void { instructionsMax = single ? 1 : TRACE_INSTRUCTIONS_MAX; }
+let instructionsMax: u32 = L.TRACE_INSTRUCTIONS_MAX;
+export function setSingleInstructionTraces(single: bool): void { instructionsMax = single ? 1 : L.TRACE_INSTRUCTIONS_MAX; }
 /** Whether the next trace has one instruction only. */
 export function singleInstructionTraces(): bool { return instructionsMax == 1; }
 

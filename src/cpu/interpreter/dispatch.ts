@@ -34,10 +34,14 @@ export let dispatchRemaining: i32 = 0;
 export let dispatchExit: i32 = 0;
 /** Whether the loop may take the next traces from the PC cache by itself, until a handler leaves the straight path. */
 export let dispatchQuick: bool = false;
+/** What regions may not use of the budget, because they overdraw it and it has to be exact. */
+export let regionOverdraft: i32 = 0;
 
 /** Budget taken away so that the loop comes back at the next trace end. */
 let reserve: i32 = 0;
 let budgetAtEntry: i32 = 0;
+/** The run is to end behind exactly its budget of instructions (VCPU.exactBudget). */
+let exact: bool = false;
 /** A part of the budget has run out: the trace found next is sampled. */
 let sampling: bool = false;
 /** The instruction just executed was run alone, under the eyes of debug.ts. */
@@ -67,6 +71,7 @@ export function beginRun(budget: i32): i32 {
   reserve = 0;
   sampling = load<u32>(cpu + L.VCPU_samplePart) != 0;
   budgetAtEntry = budget;
+  exact = load<u32>(cpu + L.VCPU_exactBudget) != 0;
   store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) | KERNEL_EPOCHS);
   stepped = stepAwaited && load<u64>(cpu + L.VCPU_rip) == stepAwaitedRip && load<u32>(cpu + L.VCPU_exceptionVector) == NO_VECTOR;
   if (!stepped) cancelSingleStep();
@@ -82,9 +87,12 @@ export function beginRun(budget: i32): i32 {
 /** Keeps back what is more than a part of the budget. At the end of each part a trace is sampled, for the translator. */
 function takePart(): void {
   const part = i32(load<u32>(cpu + L.VCPU_samplePart));
-  if (part == 0 || dispatchRemaining <= part) return;
-  reserve = dispatchRemaining - part;
-  dispatchRemaining = part;
+  // A part overruns its end: what is kept back has to hold that, for the run's own end to be kept.
+  if (part != 0 && dispatchRemaining > part + L.REGION_OVERDRAFT_MAX) {
+    reserve = dispatchRemaining - part;
+    dispatchRemaining = part;
+  }
+  regionOverdraft = exact && reserve == 0 ? L.REGION_OVERDRAFT_MAX : 0;
 }
 
 /** Notes where RIP will be when the run loop has completed the instruction that is left for it under single step. */
@@ -161,10 +169,10 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     stepped = false;
     if (afterInstruction() != 0) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
   }
-  if (dispatchRemaining < 0) {
+  if (dispatchRemaining < 0 || (exact && dispatchRemaining == 0)) {
     dispatchRemaining += reserve;
     reserve = 0;
-    if (dispatchRemaining < 0) return exitWith(L.EXIT_BUDGET);
+    if (dispatchRemaining < 0 || (exact && dispatchRemaining == 0)) return exitWith(L.EXIT_BUDGET);
     sampling = load<u32>(cpu + L.VCPU_samplePart) != 0;
     takePart();
   }
@@ -203,6 +211,7 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
     if (trace == 0) return fetchFailed();
     if (load<u64>(cpu + L.VCPU_counterArenaFlushes) != flushes) link = 0;
   }
+  if (exact && reserve == 0 && i32(load<u16>(trace + TRACE_INSTRUCTIONS)) > dispatchRemaining) return enterAlone(rip);
   if (link != 0) linkTraces(link, from, trace, rip);
   dispatchQuick = mode == L.MODE_64;
   if (sampling && load<u32>(trace + TRACE_KEY) != KEY_DEAD) {

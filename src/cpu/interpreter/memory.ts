@@ -7,7 +7,7 @@
  */
 import * as L from "./generated/layout";
 import { BAIL_EXIT, BAIL_NEXT, OP_SEGMENT } from "./op";
-import { bail, codeChanged, cpu, raiseError, setBail, setCodeChanged, VECTOR_AC, VECTOR_GP, VECTOR_SS } from "./state";
+import { bail, codeChanged, count, cpu, raiseError, setBail, setCodeChanged, VECTOR_AC, VECTOR_GP, VECTOR_SS } from "./state";
 import { APIC_WRITE, apicExit, apicReadPointer, apicWrite } from "./apic-access";
 import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
@@ -15,6 +15,8 @@ import {
   ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, isCanonical, needPage, nptEntryAddress, unanswerable, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walk, walkGlobal,
 } from "./page-walk";
 import { currentView, fetchView, fillTlb, lookAtEachAccess, lookAtUserAccess, tlbBase, tlbEntry } from "./tlb";
+
+const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 
 /** Records #GP(0), or #SS(0) for an operand in the stack segment, for a non-canonical address. Returns 0. */
 function notCanonical(): u32 {
@@ -34,8 +36,11 @@ let resolvedGpa: u64 = 0;
  */
 function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   if (!isCanonical(va)) return notCanonical();
+  count(L.VCPU_counterWalkReads + (access << 3));
+  if (access == ACCESS_WRITE && load<u64>(tlbEntry(tlbBase(view), va) + L.TLB_TAG_READ) == (va & PAGE_MASK)) count(L.VCPU_counterWithheldWrites);
   const gpa = walk(va, access, view, false);
   if (gpa == u64(-1)) return 0;
+  count(L.VCPU_counterNptLookups);
   resolvedGpa = gpa;
   const entryAddress = nptEntryAddress(gpa >> 12);
   let entry = entryAddress == 0 ? 0 : load<u32>(entryAddress);

@@ -4,7 +4,7 @@
  */
 import * as L from "./generated/layout";
 import { BAIL_EXIT } from "./op";
-import { bail, cpu, raiseError, setBail, VECTOR_PF } from "./state";
+import { bail, count, cpu, raiseError, setBail, VECTOR_PF } from "./state";
 
 export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 1;
@@ -62,6 +62,12 @@ export function nptEntryAddress(gfn: u64): u32 {
 
 /** Records the exit that asks the host for the guest page at `gpa`. Returns 0, as the pointer that could not be had. */
 export function needPage(gpa: u64, size: u32, write: bool): u32 {
+  count(L.VCPU_counterNptMisses);
+  return leaveAccess(gpa, size, write);
+}
+
+/** Records an access to `gpa` that the run loop is to deal with, as EXIT_NPT. Returns 0. */
+export function leaveAccess(gpa: u64, size: u32, write: bool): u32 {
   store<u32>(cpu + L.VCPU_exitReason, L.EXIT_NPT);
   store<u64>(cpu + L.VCPU_exitAddress, gpa);
   store<u32>(cpu + L.VCPU_exitSize, size);
@@ -83,6 +89,7 @@ export function unanswerable(): u32 {
  * when it has answered that there is no memory.
  */
 function tableEntryAddress(gpa: u64): u32 {
+  count(L.VCPU_counterNptLookups);
   const entryAddress = nptEntryAddress(gpa >> 12);
   const entry = entryAddress == 0 ? 0 : load<u32>(entryAddress);
   const wanted: u32 = L.NPT_PRESENT | L.NPT_WRITABLE;
@@ -108,7 +115,7 @@ function pageFault(va: u64, access: u32, user: bool, present: bool, reserved: bo
   if (reserved) code |= 8;
   if (access == ACCESS_EXECUTE && ((load<u64>(cpu + L.VCPU_efer) & EFER_NXE) != 0 || (load<u64>(cpu + L.VCPU_cr4) & CR4_SMEP) != 0)) code |= 16;
   raiseError(VECTOR_PF, code);
-  store<u64>(cpu + L.VCPU_counterPageFaults, load<u64>(cpu + L.VCPU_counterPageFaults) + 1);
+  count(L.VCPU_counterPageFaults);
   return u64(-1);
 }
 

@@ -8,6 +8,10 @@ import {
 export let cpu: u32 = 0;
 export function setCpu(base: u32): void { cpu = base; }
 
+/** Counts up the u64 counter at `counter` (VCPU_counter*). */
+// @ts-ignore: decorator
+@inline export function count(counter: u32): void { store<u64>(cpu + counter, load<u64>(cpu + counter) + 1); }
+
 /** The trace that is being executed; valid inside functions called for an op. */
 export let currentTrace: u32 = 0;
 // @ts-ignore: decorator

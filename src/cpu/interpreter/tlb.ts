@@ -4,7 +4,7 @@
  * decoded code, and while the host forbids writing. Intel SDM vol 3 §4.10.
  */
 import * as L from "./generated/layout";
-import { cpu } from "./state";
+import { count, cpu } from "./state";
 import { forgetPcCachePage } from "./code-cache";
 import { FLAG_AC } from "./flags";
 import {
@@ -52,6 +52,7 @@ export function currentTlb(): u32 { return tlbBase(currentView()); }
 
 /** Drops every translation, global ones too. */
 export function flushTlb(): void {
+  count(L.VCPU_counterFlushesAll);
   memory.fill(cpu + L.VCPU_AREA_largePages, 0, L.VCPU_AREA_largePagesEnd - L.VCPU_AREA_largePages);
   memory.fill(cpu + L.VCPU_AREA_hugePages, 0, 128);
   memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
@@ -69,6 +70,7 @@ export function flushTlb(): void {
  * large pages stay with them, for INVLPG.
  */
 export function flushFrames(): void {
+  count(L.VCPU_counterFlushesFrames);
   memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
   memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, SUPERVISOR_TLBS_SIZE);
   userListLength = 0;
@@ -77,6 +79,7 @@ export function flushFrames(): void {
 
 /** Drops translations that are not global (MOV to CR3). */
 export function flushTlbNonGlobal(): void {
+  count(L.VCPU_counterFlushesNonGlobal);
   flushUserTlb();
   flushList(cpu + L.VCPU_AREA_kernelTlb, SUPERVISOR_TLBS_SIZE, cpu + L.VCPU_AREA_kernelTlbList, kernelListLength);
   kernelListLength = 0;
@@ -103,6 +106,7 @@ function flushList(tlb: u32, size: u32, list: u32, length: u32): void {
 
 /** Drops the translation of the page of `va` (INVLPG). */
 export function flushTlbPage(va: u64): void {
+  count(L.VCPU_counterFlushesPage);
   // One INVLPG ends the whole of a large page, which the TLB holds in parts of 4 KiB (SDM vol 3 §4.10.4.1).
   if (isMarked(cpu + L.VCPU_AREA_largePages, largePage(va)) || isMarked(cpu + L.VCPU_AREA_hugePages, hugePage(va))) {
     flushTlb();
@@ -166,5 +170,5 @@ export function fillTlb(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): v
   store<u64>(slot + L.TLB_TAG_EXECUTE, walkExecutable ? page : u64(-1));
   store<u32>(slot + L.TLB_ADDEND, frame - u32(page));
   store<u32>(slot + L.TLB_GFN, walkGlobal ? gfn | L.TLB_GLOBAL : gfn);
-  store<u64>(cpu + L.VCPU_counterTlbMiss, load<u64>(cpu + L.VCPU_counterTlbMiss) + 1);
+  count(L.VCPU_counterTlbFills);
 }

@@ -21,7 +21,8 @@ import { BlockWriter, type StateTransfer } from "./block-writer.js";
 import { contains, entered, type Item, type Level, type Loop, planRoutes, routeTo, shapeOf } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { I32_LOCALS, I64_LOCALS, LOCAL, REGISTER_COUNT, V128_LOCALS } from "./region-layout.js";
+import { I32_LOCALS, I64_LOCALS, LOCAL, V128_LOCALS } from "./region-layout.js";
+import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
 import { goesToDisplacement, HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
@@ -40,7 +41,6 @@ const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
-const FLAG_WORDS = [VCPU.flagResult, VCPU.flagAux, VCPU.flagExtra] as const;
 /** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
 const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
 
@@ -136,15 +136,15 @@ class RegionWriter {
     code.i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store).i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.#exit).close();
     code.get(LOCAL.remaining).get(LOCAL.exitTrace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
     code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.exitTrace).op(W.i32Add).set(LOCAL.exitOp).close();
-    this.#storeRegisters(this.#w.writtenRegisters);
-    this.#storeFlags();
+    storeRegisters(code, base, this.#w.writtenRegisters);
+    storeFlags(code, base);
     this.#writeEnd();
     if ((this.#w.usedRegisters & ~this.#registers) !== 0) throw new Error("expected a region to use the registers that its ops name");
     const all = new CodeWriter();
     // A call keeps all registers that are named, so they have to be there.
-    this.#loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
-    this.#loadFlags(all);
-    all.i32(this.#place.base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
+    loadRegisters(all, base, this.#calls ? this.#registers : this.#w.usedRegisters);
+    loadFlags(all, base);
+    all.i32(base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
     all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#entries };
@@ -189,37 +189,11 @@ class RegionWriter {
     return registers;
   }
 
-  /** Visits the locals of `registers` (a bit each), with their places in the vCPU's state. */
-  #each(registers: number, visit: (local: number, address: number) => void): void {
-    for (let number = 0; number < REGISTER_COUNT; number++) {
-      if ((registers & (1 << number)) !== 0) visit(LOCAL.registers + number, this.#place.base + VCPU.gpr + number * 8);
-    }
-  }
-
-  #loadRegisters(code: CodeWriter, registers: number): void {
-    this.#each(registers, (local, address) => code.i32(address).access(W.i64Load).set(local));
-  }
-
-  #storeRegisters(registers: number): void {
-    this.#each(registers, (local, address) => this.#code.i32(address).get(local).access(W.i64Store));
-  }
-
-  #loadFlags(code: CodeWriter): void {
-    FLAG_WORDS.forEach((offset, index) => code.i32(this.#place.base + offset).access(W.i64Load).set(LOCAL.flagResult + index));
-  }
-
-  #storeFlags(): void {
-    const code = this.#code;
-    const { base } = this.#place;
-    FLAG_WORDS.forEach((offset, index) => code.i32(base + offset).get(LOCAL.flagResult + index).access(W.i64Store));
-    code.i32(base + VCPU.regionFlags).get(LOCAL.flagNote).access(W.i32Store);
-  }
-
   readonly #transfer: StateTransfer = {
-    keepRegisters: () => this.#storeRegisters(this.#registers),
-    restoreRegisters: () => this.#loadRegisters(this.#code, this.#registers),
-    keepFlags: () => this.#storeFlags(),
-    restoreFlags: () => this.#loadFlags(this.#code),
+    keepRegisters: () => storeRegisters(this.#code, this.#place.base, this.#registers),
+    restoreRegisters: () => loadRegisters(this.#code, this.#place.base, this.#registers),
+    keepFlags: () => storeFlags(this.#code, this.#place.base),
+    restoreFlags: () => loadFlags(this.#code, this.#place.base),
     leaveForBail: () => {
       const code = this.#code;
       this.#charge(this.#traces[this.#block]!.instructions);

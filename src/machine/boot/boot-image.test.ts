@@ -166,7 +166,7 @@ test("a number of vCPUs that there cannot be is refused", () => {
 });
 
 test("a kernel linked below 1 MiB is refused", () => {
-  const low: KernelImage = { ...kernel, segments: [{ gpa: 0x1000, bytes: makePattern(16), memoryBytes: 16 }] };
+  const low: KernelImage = { ...kernel, segments: [{ gpa: 0x1000, linkedAddress: 0x1000n, bytes: makePattern(16), memoryBytes: 16 }] };
   assert.match(refusal({ kernel: low }), /below 1 MiB/);
 });
 

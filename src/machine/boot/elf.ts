@@ -6,7 +6,7 @@
  */
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
-import { readU16, readU32, readU64 } from "./little-endian.js";
+import { readAddress, readU16, readU32, readU64 } from "./little-endian.js";
 
 const ELF_HEADER_LENGTH = 64;
 const ELFCLASS64 = 2;
@@ -25,6 +25,8 @@ const KERNEL_ADDRESS_MAX = 0x4000_0000;
 export interface KernelSegment {
   /** First guest-physical address. */
   readonly gpa: number;
+  /** Linear address that its first byte is linked for. */
+  readonly linkedAddress: bigint;
   /** What is loaded there: a view of the unpacked kernel, not a copy. */
   readonly bytes: Uint8Array;
   /** Length in memory, at least bytes.length; the rest is zero. */
@@ -42,6 +44,7 @@ export interface ElfKernel {
 interface ProgramHeader {
   readonly type: number;
   readonly fileOffset: number;
+  readonly virtualAddress: bigint;
   readonly physicalAddress: number;
   readonly fileBytes: number;
   readonly memoryBytes: number;
@@ -93,6 +96,7 @@ function readProgramHeaders(file: Uint8Array): ProgramHeader[] {
     return {
       type: readU32(file, at),
       fileOffset: readU64(file, at + 8),
+      virtualAddress: readAddress(file, at + 16),
       physicalAddress: readU64(file, at + 24),
       fileBytes: readU64(file, at + 32),
       memoryBytes: readU64(file, at + 40),
@@ -111,6 +115,7 @@ function readSegments(file: Uint8Array, headers: readonly ProgramHeader[]): Kern
     }
     segments.push({
       gpa: header.physicalAddress,
+      linkedAddress: header.virtualAddress,
       bytes: trimZeros(file.subarray(header.fileOffset, header.fileOffset + header.fileBytes)),
       memoryBytes: header.memoryBytes,
     });

@@ -3,5 +3,6 @@
 export { buildBoot, type BootImage, type BootPiece, type BootRequest, type GuestRange } from "./boot-image.js";
 export { loadKernel, type KernelImage } from "./bzimage.js";
 export { defaultCommandLine, type GuestMode } from "./command-line.js";
+export { readAddress, readU16, readU32 } from "./little-endian.js";
 export type { KernelSegment } from "./elf.js";
 export { MEMORY_TYPE_ACPI, MEMORY_TYPE_RAM, MEMORY_TYPE_RESERVED, type MemoryMapEntry } from "./start-info.js";

@@ -15,6 +15,11 @@ export function readU64(bytes: Uint8Array, offset: number): number {
   return readU32(bytes, offset) + readU32(bytes, offset + 4) * 2 ** 32;
 }
 
+/** Reads the u64 at `offset`, exactly: a linear address. */
+export function readAddress(bytes: Uint8Array, offset: number): bigint {
+  return BigInt(readU32(bytes, offset)) | (BigInt(readU32(bytes, offset + 4)) << 32n);
+}
+
 /** Writes `value` as a u16 at `offset`. */
 export function writeU16(bytes: Uint8Array, offset: number, value: number): void {
   bytes[offset] = value;

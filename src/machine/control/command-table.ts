@@ -93,7 +93,7 @@ export const CONTROL_COMMANDS: readonly ControlCommand[] = [
     words: "vcpu show", says: "where each vCPU is, and what it is asked to do",
     run: (target) => target.vcpus(), render: renderVcpus,
   }),
-  command({ words: "stats", says: "counters: pages, storm, exits, hypercalls", run: (target) => target.stats(), render: renderStats }),
+  command({ words: "stats", says: "counters: address translation, pages, storm, exits, hypercalls", run: (target) => target.stats(), render: renderStats }),
   command({
     words: "pause", says: "hold the guest's processors",
     run: async (target): Promise<GuestState> => {

@@ -18,6 +18,7 @@ export function renderStats(stats: MachineStats): string[] {
   const { pages, exits, hypercalls } = stats;
   return [
     ...pairLines(guestPairs(stats)),
+    "", ...pairLines(addressPairs(stats.addressTranslation)),
     "", ...pairLines(Object.entries(pages.counts).map(countPair)),
     "", ...userLines(pages.users),
     "", ...renderStorm(stats.storm),
@@ -47,6 +48,17 @@ function guestPairs({ uptimeMs, bootMs, instructions, translation, memory }: Mac
     ["frames in use", `${framesInUse} of ${framesTotal}`],
     ...(limitBytes === undefined ? [] : [["memory limit", `${limitBytes / BYTES_PER_MIB} MiB`] as const]),
     ...(stall === undefined ? [] : [["stall", `the guest waits: ${stall}`] as const]),
+  ];
+}
+
+function addressPairs(stats: MachineStats["addressTranslation"]): (readonly [string, Cell])[] {
+  const { walks, walksPerMillionInstructions, walkReads, walkWrites, walkFetches, withheldWrites, nestedLookups, nestedMisses } = stats;
+  const { flushesAll, flushesNonGlobal, flushesPage, flushesFrames } = stats;
+  return [
+    ["TLB misses", `${walks}, ${walksPerMillionInstructions.toFixed(1)} a million instructions`],
+    ["by reads, writes, fetches", `${walkReads}, ${walkWrites} (${withheldWrites} of them for the right to write), ${walkFetches}`],
+    ["nested look-ups", `${nestedLookups}, ${nestedMisses} without a frame`],
+    ["TLB flushes", `${flushesNonGlobal} by CR3, ${flushesPage} of a page, ${flushesFrames} of frames, ${flushesAll} of all`],
   ];
 }
 

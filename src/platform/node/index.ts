@@ -4,6 +4,7 @@ export { monotonicNs } from "./clock.js";
 export { InputFileError, readInputFile } from "./files.js";
 export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerParts } from "./local-socket.js";
 export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
+export { OutputFile, OutputFileError } from "./output-file.js";
 export { SwapFile, SwapFileError, type SwapFileShare, SwapFileSlots } from "./swap-file.js";
 export { onEndingSignal, Terminal, type TerminalEvents, type TerminalSize } from "./terminal.js";
 export { createPipe, type PipeEnd, postToOwner, receiveFromOwner, receiveFromPipe, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";

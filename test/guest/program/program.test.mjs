@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -21,6 +21,20 @@ async function unpinned(args, { input = "", signalAfterMs } = {}) {
   if (signalAfterMs !== undefined) setTimeout(() => child.kill("SIGTERM"), signalAfterMs);
   const status = await new Promise((resolve) => child.once("close", resolve));
   return { status, ...texts };
+}
+
+/** A path for a profile, in a folder that goes with the test. */
+async function profilePath(context) {
+  const folder = await mkdtemp(join(tmpdir(), "unpinned-program-"));
+  context.after(() => rm(folder, { recursive: true }));
+  return join(folder, "profile.json");
+}
+
+/** Fails unless the file has samples of the guest, as many as a busy host gets to in seconds, most of them with a task's name. */
+async function assertProfile(path) {
+  const { shared, profiles: [{ samples }] } = JSON.parse(await readFile(path, "utf8"));
+  const named = samples.filter((stack) => shared.frames[stack[1]].name !== "(no task)");
+  assert.ok(samples.length > 5 && named.length > samples.length / 2, `${samples.length} samples, ${named.length} with a task`);
 }
 
 test("--exec passes outputs and status on, and prints nothing else", async () => {
@@ -40,21 +54,25 @@ test("--json comes last, as one object; --verbose shows the kernel's log on stan
   assert.ok(report.exits.hypercall > 0 && report.hypercalls.EVTCHNOP_send > 0);
 });
 
-test("a command that never ends is ended by --timeout with status 124", async () => {
+test("a command that never ends is ended by --timeout with status 124, and has its --profile", async (context) => {
+  const profile = await profilePath(context);
   const beganMs = performance.now();
-  const { status, stderr } = await unpinned(["--exec", "sleep 4321", "--timeout", "8"]);
+  const { status, stderr } = await unpinned(["--exec", "sleep 4321", "--timeout", "8", "--profile", profile]);
   assert.equal(status, 124);
   assert.equal(stderr, "unpinned: not done within 8 s\n");
   assert.ok(performance.now() - beganMs < 15_000);
+  await assertProfile(profile);
 });
 
-test("a panic is status 70, with the log's end on standard error, and --json still prints", async () => {
-  const { status, stdout, stderr } = await unpinned(["--exec", "true", "--append", "rdinit=/nonexistent", "--json"]);
+test("a panic is status 70, with the log's end on standard error; --json still prints, and --profile writes", async (context) => {
+  const profile = await profilePath(context);
+  const { status, stdout, stderr } = await unpinned(["--exec", "true", "--append", "rdinit=/nonexistent", "--json", "--profile", profile]);
   assert.equal(status, 70);
   assert.match(stderr, /^unpinned: Kernel panic - not syncing: VFS: Unable to mount root fs/);
   assert.match(stderr, /Call Trace:/);
   assert.doesNotMatch(stderr, /\.js:\d+/);
   assert.equal(JSON.parse(stdout).error.code, "ERR_GUEST_PANIC");
+  await assertProfile(profile);
 });
 
 test("a panic without restart ends the run, too", async () => {
