@@ -12,6 +12,7 @@ const SMALL_PROGRAM = "#include <stdio.h>\nint main(void) { return puts(\"\") < 
 const TOOLS = [
   { says: "a C compiler for static programs", packages: ["gcc", "libc6-dev"], works: () => compiles(["-static"]) },
   { says: "its 32-bit side", packages: ["gcc-multilib"], works: () => compiles(["-m32", "-static"]) },
+  { says: "gdb", packages: ["gdb"], works: () => succeeds("gdb", ["--version"]) },
   { says: "a program that makes terminals", packages: ["bsdutils"], works: () => succeeds("script", ["--version"]) },
 ];
 

@@ -28,6 +28,22 @@ export const CORE_DATA_BASE = 0x1000;
 export const SPLIT_LOCK_ADDRESS = 0x800;
 /** u32: number of vCPUs, written before their cores are made. */
 export const VCPU_COUNT_ADDRESS = 0x804;
+/**
+ * Breakpoints and watchpoints of the debugger outside the guest, of all vCPUs: u32 number of breakpoints, u32 number of watchpoints, then an
+ * entry each, breakpoints first: u64 linear address, u32 bytes (watchpoints), u32 WATCH_* bits (watchpoints). Written by the
+ * main thread while every vCPU stands at the gate; read by the cores (src/cpu/interpreter/host-debug.ts).
+ */
+export const DEBUG_TABLE_BASE = 0x900;
+export const DEBUG_TABLE_BREAKPOINTS = 0;
+export const DEBUG_TABLE_WATCHPOINTS = 4;
+export const DEBUG_TABLE_ENTRIES = 16;
+export const DEBUG_ENTRY_SIZE = 16;
+export const DEBUG_ENTRY_LENGTH = 8;
+export const DEBUG_ENTRY_KIND = 12;
+export const DEBUG_ENTRIES_MAX = 64;
+/** What a watchpoint looks for. */
+export const WATCH_WRITE = 1;
+export const WATCH_READ = 2;
 export const HOST_HEADER_BASE = 0x0010_0000;
 export const VM_BLOCK_BASE = 0x0011_0000;
 export const VM_BLOCK_SIZE = 0x000f_0000;
@@ -339,6 +355,13 @@ export const VCPU = {
   counterFlushesNonGlobal: 0x7b8,
   counterFlushesPage: 0x7c0,
   counterFlushesFrames: 0x7c8,
+  /** u32: 1 = the debugger wants one instruction of this vCPU. Written by the main thread while the vCPU stands at the gate. */
+  debugStep: 0x748,
+  /** u32 DEBUG_STOP_*: what the debugger is to be told of this vCPU. Written by its thread, taken by the main thread while it stands at the gate. */
+  debugStop: 0x74c,
+  /** u64: address of the watchpoint that was hit (DEBUG_STOP_WATCHPOINT); u32 its WATCH_* bits. */
+  debugWatchAddress: 0x750,
+  debugWatchKind: 0x758,
 } as const;
 
 export const PENDING_INTERRUPT = 0x100;
@@ -391,11 +414,19 @@ export const EXIT_UNSUPPORTED = 10;
 export const EXIT_RDRAND = 11;
 /** An access to a local APIC's register that the core cannot complete; fields as for EXIT_NPT. */
 export const EXIT_APIC_ACCESS = 12;
+/** VCPU.debugStop has something for the debugger; DEBUG_STOP_NONE: the instruction is only to be run again, alone. */
+export const EXIT_DEBUG = 13;
 
 export const EXIT_NAMES = [
   "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
-  "triple-fault", "unsupported-instruction", "rdrand", "apic-access",
+  "triple-fault", "unsupported-instruction", "rdrand", "apic-access", "debug",
 ] as const;
+
+/** VCPU.debugStop. */
+export const DEBUG_STOP_NONE = 0;
+export const DEBUG_STOP_BREAKPOINT = 1;
+export const DEBUG_STOP_STEP = 2;
+export const DEBUG_STOP_WATCHPOINT = 3;
 
 /** Bits of VCPU.request. */
 export const REQUEST_STOP = 1;
@@ -412,6 +443,10 @@ export const REQUEST_STARTUP = 128;
 export const REQUEST_KICK = 256;
 /** The frame of the APIC access page may have changed. */
 export const REQUEST_APIC_RELOAD = 512;
+/** The debugger has the vCPU stand. */
+export const REQUEST_DEBUG_STOP = 1024;
+/** The debugger has sent a message to the vCPU's thread, which stands at the gate. */
+export const REQUEST_DEBUG_MESSAGE = 2048;
 
 /**
  * Requests that only have to be dealt with before the vCPU enters guest mode again: they neither wake a vCPU that sleeps in HLT nor
@@ -419,7 +454,7 @@ export const REQUEST_APIC_RELOAD = 512;
  */
 export const REQUESTS_QUIET = REQUEST_TLB_FLUSH | REQUEST_CODE_INVALIDATE | REQUEST_CODE_LOG | REQUEST_KICK | REQUEST_APIC_RELOAD;
 /** Requests that the vCPU never takes: it stays outside guest mode until who set them clears them. */
-export const REQUESTS_GATE = REQUEST_PAUSE;
+export const REQUESTS_GATE = REQUEST_PAUSE | REQUEST_DEBUG_STOP;
 
 /** VCPU.startup: runs; waits for a start-up IPI; halted with interrupts off, which only INIT ends. */
 export const STARTUP_RUNNING = 0;

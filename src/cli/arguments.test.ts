@@ -29,6 +29,12 @@ test("the options about memory arrive", () => {
   assert.equal(parseStorm("0"), 0);
 });
 
+test("where gdb connects arrives, and whether the guest waits for it", () => {
+  const { run } = parse("run", "--gdb", ":1234", "--gdb-wait") as { run: { gdb: string; gdbWait: boolean } };
+  assert.deepEqual([run.gdb, run.gdbWait], [":1234", true]);
+  assert.throws(() => parse("run", "--gdb-wait"), { code: "ERR_USAGE" });
+});
+
 test("a command for a running guest arrives with its words, --json anywhere", () => {
   assert.deepEqual(parse("ctl", "/c", "memory", "move", "all"), { ctl: { socket: "/c", words: ["memory", "move", "all"], json: false } });
   assert.deepEqual(parse("ctl", "/c", "--json", "stats"), parse("ctl", "/c", "stats", "--json"));

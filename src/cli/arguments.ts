@@ -25,6 +25,9 @@ export interface RunArguments extends MemoryArguments, ProfileArguments {
   readonly timeoutMs?: number;
   /** Path on which commands are taken. */
   readonly control?: string;
+  /** Where gdb may connect: a TCP port, host:port, or a path. */
+  readonly gdb?: string;
+  readonly gdbWait?: boolean;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -43,6 +46,8 @@ interface RawOptions extends RawMemoryOptions, RawProfileOptions {
   exec?: string;
   timeout?: string;
   control?: string;
+  gdb?: string;
+  gdbWait?: boolean;
   json?: boolean;
   verbose?: boolean;
 }
@@ -113,6 +118,8 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
+    .option("--gdb <address>", "let gdb connect: a TCP port of this machine, host:port, or a path for a Unix domain socket")
+    .option("--gdb-wait", "with --gdb: the guest stands before its first instruction until gdb lets it go on")
     .option("--json", "print one JSON object at the end: status, boot time, instructions, pages, storm, exits, hypercalls")
     .option("--verbose", "show the kernel's log (with --exec: on standard error)")
     .addHelpText("after", runNotes)
@@ -143,10 +150,11 @@ function usageMessage(error: CommanderError, command: string | undefined): strin
 }
 
 function readOptions(options: RawOptions): RunArguments {
-  const { kernel, initrd, append, exec, timeout, control, json = false, verbose = false } = options;
+  const { kernel, initrd, append, exec, timeout, control, gdb, gdbWait = false, json = false, verbose = false } = options;
   if (exec !== undefined && initrd !== undefined) {
     throw new UsageError("--exec needs the default guest's init: leave --initrd out");
   }
+  if (gdbWait && gdb === undefined) throw new UsageError("--gdb-wait needs --gdb: nobody else could let the guest go on");
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   const memoryBytes = parseMemory(options.memory);
   return {
@@ -158,6 +166,7 @@ function readOptions(options: RawOptions): RunArguments {
     ...(exec === undefined ? {} : { exec }),
     ...(timeout === undefined ? {} : { timeoutMs: parseTimeout(timeout) }),
     ...(control === undefined ? {} : { control }),
+    ...(gdb === undefined ? {} : { gdb, gdbWait }),
   };
 }
 

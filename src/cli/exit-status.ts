@@ -1,6 +1,6 @@
 /** Exit statuses of the program, one table: the help text and the error handling are derived from it. */
 import {
-  GuestImageError, GuestPanicError, InputFileError, InternalError, InvalidOptionError, LocalSocketError, NoAgentError, OutOfMemoryError,
+  GdbServerError, GuestImageError, GuestPanicError, InputFileError, InternalError, InvalidOptionError, LocalSocketError, NoAgentError, OutOfMemoryError,
   SwapFileError, TripleFaultError, UnsupportedInstructionError,
 } from "../machine/index.js";
 import { ControlFailure, ControlUsageError } from "../machine/control/index.js";
@@ -24,7 +24,7 @@ export const STATUS_TABLE: readonly StatusLine[] = [
   { status: 1, says: "unpinned ctl: the operation was refused or failed, or no guest answers; unpinned explore: something was found", errors: [ControlFailure] },
   {
     status: STATUS_USAGE, says: "wrong use, or an input that cannot be used",
-    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, OutputFileError, ControlUsageError],
+    errors: [UsageError, InvalidOptionError, InputFileError, GuestImageError, NoAgentError, SwapFileError, LocalSocketError, OutputFileError, GdbServerError, ControlUsageError],
   },
   { status: 70, says: "the guest's kernel panicked", errors: [GuestPanicError] },
   { status: 71, says: "the guest's processor ran into a triple fault", errors: [TripleFaultError] },

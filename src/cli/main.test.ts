@@ -70,6 +70,9 @@ test("--json prints one object for a refused input, too", async () => {
 
 test("a swap file that cannot be used is refused", () => expectRefusal(/swap file .*no such folder/, "run", "--swap", "/nonexistent/x"));
 test("a control socket that cannot be made is refused before the guest is", () => expectRefusal(/no such folder/, "run", "--control", "/nonexistent/x"));
+test("an address where gdb cannot connect is refused before the guest is fetched", () => expectRefusal(/gdb: .*no such folder/, "run", "--gdb", "/nonexistent/x"));
+test("a port that is none is refused", () => expectRefusal(/65536/, "run", "--gdb", "65536"));
+test("waiting for a gdb that cannot connect is refused", () => expectRefusal(/--gdb-wait needs --gdb/, "run", "--gdb-wait"));
 test("a wrong command for a running guest is refused without asking it", () => expectRefusal(/memory show\|/, "ctl", "/nonexistent", "memory"));
 
 test("a guest that is not there is one line and status 1", async () => {

@@ -34,7 +34,11 @@ export async function run(args: RunArguments): Promise<number> {
       onStall: (reason) => void say("stderr", stallLine(reason)),
     });
     control.serve(vm);
-    progress.show("booting Linux");
+    if (vm.gdbAddress !== undefined) {
+      progress.clear();
+      await say("stderr", gdbLine(vm.gdbAddress, args.gdbWait === true));
+    }
+    progress.show(args.gdbWait === true ? "waiting for gdb" : "booting Linux");
     vm.ready().then(() => progress.clear(), () => undefined);
     return vm;
   };
@@ -70,6 +74,11 @@ function chooseMode(args: RunArguments): RunMode {
 /** The options that go to the machine as they are. */
 function machineOptions({ exec: _exec, timeoutMs: _timeoutMs, control: _control, profileFile: _profileFile, json: _json, ...options }: RunArguments): VirtualMachineOptions {
   return options;
+}
+
+/** How gdb is told to connect. */
+function gdbLine(address: string, isWaiting: boolean): string {
+  return `unpinned: in gdb: target remote ${address}${isWaiting ? ", then continue" : ""}${process.stdin.isRaw ? "\r" : ""}\n`;
 }
 
 /** What the operator reads when the guest stands still for want of memory, and when it goes on. */

@@ -26,6 +26,8 @@ export interface Core {
   invalidateCode(gfn: number): void;
   /** Forgets all decoded instructions. */
   flushCode(): void;
+  /** Control registers were written from outside: mode and privilege follow them, and no translation of an address is kept. */
+  registersChanged(): void;
   /** Takes what has been translated and asks for what has become hot; outside guest mode, as it takes its time. */
   translateHot(): void;
 }
@@ -39,6 +41,7 @@ interface CoreExports extends TranslatorExports {
   flushFrames(): void;
   invalidateCode(gfn: number): void;
   flushCode(): void;
+  updateMode(): void;
 }
 
 /** What the core needs from outside. */
@@ -71,6 +74,10 @@ export function createCore({ module, memory, vcpuIndex, timestamp, translator: o
     flushFrames: exports.flushFrames,
     invalidateCode: exports.invalidateCode,
     flushCode: exports.flushCode,
+    registersChanged() {
+      exports.updateMode();
+      exports.flushTlb();
+    },
     translateHot: () => translator?.translateHot(),
   };
 }

@@ -1,4 +1,5 @@
 /** The software processor, as the other rooms see it. */
+export { BREAKPOINTS_MAX, type DebugTable, type Watchpoint, writeDebugTable } from "./debug-table.raw.js";
 export { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, compileCore, createCore, TRANSLATE_FAULT, TRANSLATE_MISSING } from "./core.raw.js";
 export type { Core, CoreOptions } from "./core.raw.js";
 export { ImmediateTranslations, translate, type Translation, type TranslationJob, type TranslationService } from "./translator/translate.js";

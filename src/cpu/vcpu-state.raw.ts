@@ -329,6 +329,24 @@ export class VcpuState {
     Atomics.wait(this.#i32, VCPU.request >> 2, expected, timeoutMs);
   }
 
+  /** Whether the debugger wants one instruction: VCPU.debugStep. Set while the vCPU stands at the gate, by who holds it there. */
+  get isStepping(): boolean {
+    return Atomics.load(this.#i32, VCPU.debugStep >> 2) !== 0;
+  }
+
+  set isStepping(value: boolean) {
+    Atomics.store(this.#i32, VCPU.debugStep >> 2, value ? 1 : 0);
+  }
+
+  /** DEBUG_STOP_*: what the debugger is to be told of this vCPU. */
+  get debugStop(): number {
+    return Atomics.load(this.#i32, VCPU.debugStop >> 2);
+  }
+
+  set debugStop(value: number) {
+    Atomics.store(this.#i32, VCPU.debugStop >> 2, value);
+  }
+
   /** STARTUP_*. */
   get startup(): number {
     return Atomics.load(this.#i32, VCPU.startup >> 2);

@@ -12,6 +12,7 @@
  */
 import { REQUEST_EVENT, REQUEST_STARTUP, REQUESTS_GATE, REQUESTS_QUIET, STARTUP_HALTED } from "../abi/layout.js";
 import { RUNSTATE_blocked, RUNSTATE_running } from "../abi/xen/index.js";
+import { endStepInHalt } from "./debug-stop.js";
 import { hasInterrupt, pollTimers, timerDeadlineNs } from "./interrupts.js";
 import { standWhilePaused } from "./pause.js";
 import type { VcpuContext, VcpuOutcome } from "./vcpu-context.js";
@@ -25,6 +26,7 @@ const NS_PER_MS = 1e6;
 
 /** Handles EXIT_HLT. RIP is already behind the instruction. */
 export function handleHalt(vcpu: VcpuContext): VcpuOutcome | undefined {
+  endStepInHalt(vcpu);
   if (!vcpu.state.interruptsEnabled) return haltForGood(vcpu);
   if (!hasInterrupt(vcpu)) sleepUntilEvent(vcpu);
   return undefined;

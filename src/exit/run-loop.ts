@@ -1,6 +1,7 @@
 /** The run loop of one vCPU: requests, timer, upcall, guest mode, exit, and again. */
 import {
-  EXIT_BUDGET, REQUEST_APIC_RELOAD, REQUEST_CODE_INVALIDATE, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
+  EXIT_BUDGET, REQUEST_APIC_RELOAD, REQUEST_CODE_INVALIDATE, REQUEST_DEBUG_MESSAGE, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_STARTUP, REQUEST_STOP,
+  REQUEST_TLB_FLUSH,
 } from "../abi/layout.js";
 import type { Core, VcpuState } from "../cpu/index.js";
 import { reloadApicAccess } from "./apic-reload.js";
@@ -53,8 +54,7 @@ function runTurn(vcpu: VcpuContext, progress: Progress): VcpuOutcome | undefined
 
 /** Lets the guest run until the next exit, and returns that exit's handler; undefined = a request came first. */
 function visitGuest(vcpu: VcpuContext, pace: Pace): ExitHandler | undefined {
-  pollTimers(vcpu);
-  const offeredVector = offerInterrupt(vcpu);
+  const offeredVector = bringEvents(vcpu);
   vcpu.kvm?.domain.enterGuest(vcpu.index, vcpu.apic, offeredVector);
   const { core, state, machine, counters } = vcpu;
   const begunNs = machine.nowNs();
@@ -72,6 +72,16 @@ function visitGuest(vcpu: VcpuContext, pace: Pace): ExitHandler | undefined {
   return handler;
 }
 
+/** Timers and interrupts, before guest mode; under single step by the debugger they wait. Returns the vector of the local APIC that is offered, -1 = none. */
+function bringEvents(vcpu: VcpuContext): number {
+  if (vcpu.state.isStepping) {
+    vcpu.state.setPendingInterrupt(undefined);
+    return -1;
+  }
+  pollTimers(vcpu);
+  return offerInterrupt(vcpu);
+}
+
 /** Guest mode; undefined = a request came before the first instruction. Whatever happens to the core, nobody waits for it afterwards. */
 function runGuest(core: Core, state: VcpuState, budget: number): number | undefined {
   if (!enterGuestMode(state)) return undefined;
@@ -85,7 +95,7 @@ function runGuest(core: Core, state: VcpuState, budget: number): number | undefi
 /** A request is taken before its work is done: one that comes meanwhile is for the next turn. */
 function handleRequests(vcpu: VcpuContext): VcpuOutcome | undefined {
   const { state, core } = vcpu;
-  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK);
+  state.takeRequests(REQUEST_EVENT | REQUEST_STARTUP | REQUEST_KICK | REQUEST_DEBUG_MESSAGE);
   standWhilePaused(vcpu);
   if (state.takeRequests(REQUEST_INIT) !== 0) handleInit(vcpu);
   if (state.takeRequests(REQUEST_TLB_FLUSH) !== 0) core.flushFrames();

@@ -58,7 +58,7 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     core: {
       run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"),
       flushFrames: () => log.push("flushFrames"), invalidateCode: () => undefined,
-      flushCode: () => undefined, translateHot: () => undefined, ...parts.core,
+      flushCode: () => undefined, registersChanged: () => undefined, translateHot: () => undefined, ...parts.core,
     },
     personality: parts.kvm === undefined ? XEN_PERSONALITY : KVM_PERSONALITY,
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },
@@ -71,7 +71,8 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     memory: { read: (_gpa, length) => new Uint8Array(length), write: (gpa: Gpa, bytes) => written.set(gpa, bytes.slice()) !== undefined },
     linear: { read: () => undefined, write: () => false, translate: () => undefined, ...parts.linear },
     machine: {
-      faultIn: () => "mapped", findApicFrame: () => "no-slot", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, debugByte: () => undefined, ...parts.machine,
+      faultIn: () => "mapped", findApicFrame: () => "no-slot", nowNs: () => 0, cameOnline: () => undefined, wentOffline: () => true, paused: () => undefined, stopForDebugger: () => undefined,
+      serveDebugger: () => undefined, debugByte: () => undefined, ...parts.machine,
     },
     counters: new VcpuCounters(memory, index),
     setExit({ size = 2, address = 0, write = false, data = 0n }) {

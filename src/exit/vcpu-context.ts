@@ -54,6 +54,10 @@ export interface MachineCalls {
   cameOnline(): void;
   /** This vCPU stands at the gate (requests/gate.ts) from now on. */
   paused(): void;
+  /** This vCPU has something to tell the debugger (VCPU.debugStop): all vCPUs are to stand. */
+  stopForDebugger(): void;
+  /** Deals with the debugger's messages that have come. This vCPU stands at the gate. */
+  serveDebugger(): void;
   /** A byte written to the debug port 0xE9. */
   debugByte(byte: number): void;
 }

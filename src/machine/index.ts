@@ -19,6 +19,7 @@ export {
   ExecTimeoutError, GuestEndedError, GuestFailure, GuestPanicError, InternalError, InvalidOptionError, MachineError, type MachineErrorCode,
   NoAgentError, OutOfMemoryError, TripleFaultError, UnsupportedInstructionError,
 } from "./errors.js";
+export { GdbServerError } from "./gdb/gdb-server.js";
 export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit.js";
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
 export { STORM_RATE_LIMIT, type StormRate, type StormStats, type VirtualMachineMemory } from "./memory/index.js";

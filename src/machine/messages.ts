@@ -2,6 +2,7 @@
 import type { Tier } from "../cpu/index.js";
 import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 import type { PageAccess } from "../guest-page/index.js";
+import type { DebugResult } from "./gdb/messages.js";
 import type { PipeEnd, SwapFileShare } from "../platform/node/index.js";
 import type { TaskLayout, VcpuSamples } from "./profile/index.js";
 
@@ -39,6 +40,8 @@ export interface TranslatorThreadStart {
 /** From a vCPU's thread. */
 export type VcpuMessage =
   | { readonly type: "paused" }
+  /** To a command of the debugger. */
+  | { readonly type: "debug-answer"; readonly id: number; readonly result: DebugResult }
   /** Bytes written to the debug port. */
   | { readonly type: "debug"; readonly bytes: Uint8Array }
   /** What was sampled, before the end. */

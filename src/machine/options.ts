@@ -5,6 +5,7 @@ import type { PersonalityName } from "../exit/index.js";
 import { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 import type { GuestFile } from "../platform/node/guest-image/index.js";
 import { InvalidOptionError } from "./errors.js";
+import { parseListenAddress } from "./gdb/listen-address.js";
 import { checkStormRate, type StormRate } from "./memory/index.js";
 
 const MIB = 1 << 20;
@@ -60,6 +61,13 @@ export interface VirtualMachineOptions {
   readonly profile?: boolean;
   /** System.map of the kernel, for a profile: a path, or the file's content. Absent: the kernel's own table of symbols. */
   readonly systemMap?: string | Uint8Array;
+  /**
+   * Where a debugger may connect that speaks gdb's remote protocol: a TCP port of the loopback interface (0 = any that is free), "host:port", or the path of
+   * a Unix domain socket. Whoever can connect there can do anything to the guest. Absent: nobody can.
+   */
+  readonly gdb?: number | string;
+  /** true: the guest stands before its first instruction until the debugger lets it go on. Default false. */
+  readonly gdbWait?: boolean;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -93,6 +101,8 @@ export function checkOptions(options: VirtualMachineOptions): void {
     throw new InvalidOptionError(`vcpus must be a whole number from 1 to ${VCPUS_MAX}, got ${vcpus}`);
   }
   checkMemoryOptions(options, memoryBytes);
+  if (options.gdbWait === true && options.gdb === undefined) throw new InvalidOptionError("gdbWait needs gdb: nobody else could let the guest go on");
+  if (options.gdb !== undefined) parseListenAddress(options.gdb);
   if (files.length > 0 && initrd !== undefined) throw new InvalidOptionError("files must be left out with an initrd: they go into the default guest's");
   const { personality = PERSONALITY_DEFAULT } = options;
   if (!PERSONALITIES.includes(personality)) {

@@ -16,6 +16,7 @@ import type { BootImage } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
+import { VcpuDebugger } from "./gdb/vcpu-debugger.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
@@ -57,6 +58,8 @@ export interface MachineParts {
   readonly tier: Tier;
   /** As VcpuThreadStart.sampling. */
   readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
+  /** The vCPUs stand from before their first instruction, until a debugger lets them go. */
+  readonly startsStopped: boolean;
   readonly events: MachineEvents;
 }
 
@@ -64,6 +67,8 @@ export interface MachineParts {
 export class RunningMachine {
   /** Operations on the guest's memory. */
   readonly memory: MemoryClient;
+  /** A debugger's hold on the vCPUs. */
+  readonly debugger: VcpuDebugger;
   readonly #host: HostMemory;
   readonly #guest: GuestInterface;
   readonly #control: ControlBlock;
@@ -109,6 +114,8 @@ export class RunningMachine {
     }, domainConfiguration(image, Date.now() - this.nowNs() / 1e6));
     this.#vcpus[0]!.resetForPvh(image.entry, image.startInfoGpa);
     for (const vcpu of this.#vcpus.slice(1)) vcpu.startup = STARTUP_WAITING;
+    this.debugger = new VcpuDebugger({ memory, vcpus: this.#vcpus, send: (index, request) => this.#vcpuThreads[index]!.post(request) });
+    if (parts.startsStopped) this.debugger.requestStop();
     this.#deviceThread = this.#startDevices();
     this.#memoryThread = this.#startMemory();
     this.memory = new MemoryClient((request) => {
@@ -282,7 +289,11 @@ export class RunningMachine {
     if (message.type === "debug") this.#events.onDebugOutput(message.bytes);
     else if (message.type === "samples") this.#samples[message.vcpuIndex] = message.samples;
     else if (message.type === "ended") this.#finish({ outcome: message.outcome });
-    else if (this.#isPaused()) this.#releasePausedWaiters();
+    else if (message.type === "debug-answer") this.debugger.take(message.id, message.result);
+    else {
+      this.debugger.look();
+      if (this.#isPaused()) this.#releasePausedWaiters();
+    }
   }
 
   /** A message "paused" only says that it is time to look: it may be of a pause that is over. */

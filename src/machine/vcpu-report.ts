@@ -1,6 +1,6 @@
 /** What the operator sees of the vCPUs. */
 import {
-  REQUEST_CODE_INVALIDATE, REQUEST_CODE_LOG, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
+  REQUEST_CODE_INVALIDATE, REQUEST_CODE_LOG, REQUEST_DEBUG_MESSAGE, REQUEST_DEBUG_STOP, REQUEST_EVENT, REQUEST_INIT, REQUEST_KICK, REQUEST_PAUSE, REQUEST_STARTUP, REQUEST_STOP, REQUEST_TLB_FLUSH,
   STARTUP_RUNNING,
 } from "../abi/layout.js";
 import type { VcpuState } from "../cpu/index.js";
@@ -25,6 +25,7 @@ export interface VcpuReport {
 const REQUEST_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [REQUEST_STOP, "stop"], [REQUEST_TLB_FLUSH, "tlb-flush"], [REQUEST_EVENT, "event"], [REQUEST_PAUSE, "pause"],
   [REQUEST_CODE_INVALIDATE, "code-invalidate"], [REQUEST_CODE_LOG, "code-log"], [REQUEST_INIT, "init"], [REQUEST_STARTUP, "startup"], [REQUEST_KICK, "kick"],
+  [REQUEST_DEBUG_STOP, "debug-stop"], [REQUEST_DEBUG_MESSAGE, "debug-message"],
 ];
 
 /** Looks at one vCPU; `isBlocked` = its run state is that of a sleeper. */

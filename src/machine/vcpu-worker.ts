@@ -1,14 +1,16 @@
 /** Thread of one vCPU: the core, the run loop, and this thread's handles on the shared parts. */
-import { REQUEST_CODE_INVALIDATE, REQUEST_EVENT } from "../abi/layout.js";
+import { REQUEST_CODE_INVALIDATE, REQUEST_DEBUG_MESSAGE, REQUEST_DEBUG_STOP, REQUEST_EVENT } from "../abi/layout.js";
 import { createCore, type Translation, type TranslatorOptions, translatorOptions, VcpuState } from "../cpu/index.js";
 import { type ApicSignals, LocalApic } from "../device/index.js";
 import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromPipe, threadData } from "../platform/node/index.js";
+import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromOwner, receiveFromPipe, threadData } from "../platform/node/index.js";
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
+import { runDebugCommand, type DebugParts } from "./gdb/debug-commands.js";
+import type { DebugRequest } from "./gdb/messages.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { VcpuSampler } from "./profile/index.js";
 import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
@@ -56,6 +58,14 @@ function createTranslator({ tier, translations }: VcpuThreadStart): TranslatorOp
   });
 }
 
+/** Carries out what the debugger has sent. The bit is taken first: a message that comes meanwhile sets it anew. */
+function serveDebugger(parts: DebugParts): void {
+  if (parts.state.takeRequests(REQUEST_DEBUG_MESSAGE) === 0) return;
+  for (let request = receiveFromOwner<DebugRequest>(); request !== undefined; request = receiveFromOwner<DebugRequest>()) {
+    post({ type: "debug-answer", id: request.id, result: runDebugCommand(parts, request.command) });
+  }
+}
+
 function run(start: VcpuThreadStart): VcpuOutcome {
   const { memory, module, vcpuIndex: index, vcpuCount, originNs, personality } = start;
   const nowNs = (): number => monotonicNs() - originNs;
@@ -79,6 +89,8 @@ function run(start: VcpuThreadStart): VcpuOutcome {
     wentOffline: () => control.vcpuWentOffline(),
     cameOnline: () => control.vcpuCameOnline(),
     paused: () => post({ type: "paused" }),
+    stopForDebugger: () => void makeAllVcpusRequest(vcpus, REQUEST_DEBUG_STOP),
+    serveDebugger: () => serveDebugger({ state, core, linear, memory: guest }),
     debugByte: (byte) => debugPort.put(byte),
   };
   const guestParts = {

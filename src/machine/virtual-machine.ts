@@ -9,6 +9,9 @@ import { loadCoreModule } from "./core-module.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
 import type { ExecOptions, GuestProcess } from "./guest-process.js";
+import type { DebugTarget } from "./gdb/debug-target.js";
+import { GdbServer } from "./gdb/gdb-server.js";
+import { runMonitorCommand } from "./gdb/monitor-commands.js";
 import { type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
@@ -52,6 +55,8 @@ export class VirtualMachine implements AsyncDisposable {
   readonly console: GuestConsole;
   /** The guest's memory, to be seen and steered while the guest runs. */
   readonly memory: VirtualMachineMemory;
+  /** What gdb is to be given for `target remote`; undefined = it cannot connect. */
+  readonly gdbAddress: string | undefined;
   /** How the guest ended; never rejects. */
   readonly ended: Promise<GuestExit>;
   readonly #options: VirtualMachineOptions;
@@ -61,6 +66,7 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #consoleOutput: PushedStream;
   readonly #consoleInput: InputChannel;
   readonly #agentInput: InputChannel;
+  #gdb: GdbServer | undefined;
   #machine: RunningMachine | undefined;
   readonly #profiled: ProfiledKernel | undefined;
   #samples: readonly (VcpuSamples | undefined)[] | undefined;
@@ -72,11 +78,21 @@ export class VirtualMachine implements AsyncDisposable {
 
   /**
    * Boots a guest. Resolves when its processor begins to run; `ready` and `exec` wait for its init. Throws InvalidOptionError,
-   * InputFileError, GuestImageError or SwapFileError, and the signal's reason.
+   * InputFileError, GuestImageError, SwapFileError or GdbServerError, and the signal's reason.
    */
   static async create(options: VirtualMachineOptions = {}): Promise<VirtualMachine> {
     checkOptions(options);
     options.signal?.throwIfAborted();
+    const gdb = options.gdb === undefined ? undefined : await GdbServer.listen(options.gdb);
+    try {
+      return await VirtualMachine.#boot(options, gdb);
+    } catch (error) {
+      await gdb?.close();
+      throw error;
+    }
+  }
+
+  static async #boot(options: VirtualMachineOptions, gdb: GdbServer | undefined): Promise<VirtualMachine> {
     const module = loadCoreModule();
     // Both at a time; what is wrong with the guest's files is said first.
     module.catch(() => undefined);
@@ -85,14 +101,16 @@ export class VirtualMachine implements AsyncDisposable {
     const compiled = await module;
     const swap = openSwap(options);
     try {
-      return new VirtualMachine(options, source, compiled, swap);
+      return new VirtualMachine(options, { source, module: compiled, swap, gdb });
     } catch (error) {
       swap?.close();
       throw error;
     }
   }
 
-  private constructor(options: VirtualMachineOptions, source: GuestSource, module: WebAssembly.Module, swap: SwapFile | undefined) {
+  private constructor(options: VirtualMachineOptions, { source, module, swap, gdb }: VirtualMachineParts) {
+    this.#gdb = gdb;
+    this.gdbAddress = gdb?.address;
     this.#options = options;
     this.#hasAgent = source.hasAgent;
     this.#profiled = source.profiled;
@@ -116,6 +134,7 @@ export class VirtualMachine implements AsyncDisposable {
       personality: options.personality ?? PERSONALITY_DEFAULT,
       tier: options.tier ?? TIER_DEFAULT,
       sampling: source.profiled && { tasks: source.profiled.tasks },
+      startsStopped: options.gdbWait === true,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),
@@ -129,6 +148,7 @@ export class VirtualMachine implements AsyncDisposable {
     });
     this.#machine = machine;
     this.memory = new VirtualMachineMemory(machine.memory);
+    gdb?.serve(debugTarget(this, machine));
     this.#consoleInput = new InputChannel(machine.inputRing(CONSOLE_SHELL), () => this.#machine?.ringDoorbell());
     this.#agentInput = new InputChannel(machine.inputRing(CONSOLE_AGENT), () => this.#machine?.ringDoorbell());
     this.console = {
@@ -279,7 +299,7 @@ export class VirtualMachine implements AsyncDisposable {
       ? exitFromOutcome(end.outcome, log)
       : { reason: "internal-error", log, cause: end.failure };
     this.stats();
-    const memory = this.#machine!.memory;
+    const { memory, debugger: vcpus } = this.#machine!;
     this.#samples = this.#machine!.samples();
     this.#machine = undefined;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
@@ -287,12 +307,40 @@ export class VirtualMachine implements AsyncDisposable {
     const error: unknown = signal?.aborted === true && exit.reason === "stopped" ? signal.reason : errorForExit(exit);
     this.#agent.fail(error);
     memory.fail(error);
+    vcpus.fail(error);
     this.#consoleInput.fail(error);
     this.#agentInput.fail(error);
     this.#consoleOutput.close();
     this.#settleReady.reject(error);
+    void this.#endDebugging(exit);
+  }
+
+  /** A client of the debugger is told before the VM counts as ended, so that nothing of it is left then. */
+  async #endDebugging(exit: GuestExit): Promise<void> {
+    const gdb = this.#gdb;
+    // What it holds of the machine goes with it.
+    this.#gdb = undefined;
+    await gdb?.end(exit);
     this.#settleEnded(exit);
   }
+}
+
+/** What a VM is made from besides its options. */
+interface VirtualMachineParts {
+  readonly source: GuestSource;
+  readonly module: WebAssembly.Module;
+  readonly swap: SwapFile | undefined;
+  readonly gdb: GdbServer | undefined;
+}
+
+/** The VM as a debugger has it. */
+function debugTarget(vm: VirtualMachine, machine: RunningMachine): DebugTarget {
+  return {
+    debugger: machine.debugger,
+    describe: (vcpu) => `vCPU ${vcpu}: ${vm.vcpus()[vcpu]?.mode ?? "gone"}`,
+    monitor: async (line, vcpu) => await runMonitorCommand({ debugger: machine.debugger, vm }, line, vcpu),
+    kill: () => machine.stop(),
+  };
 }
 
 /** `promise`, or a rejection with the signal's reason if that comes first. */

@@ -13,7 +13,7 @@ const FIRST_HOT = 7;
 /** Functions that the decoder names itself. */
 export const SPECIAL_FUNCTIONS = {
   HANDLER_ADDRESS_32: "addressShort", HANDLER_ADDRESS_LEGACY: "addressLegacy", HANDLER_ADDRESS_ONLY: "addressOnly", HANDLER_ADDRESS_ABSOLUTE: "addressAbsolute",
-  HANDLER_INVALID: "invalidOpcode", HANDLER_TOO_LONG: "instructionTooLong",
+  HANDLER_INVALID: "invalidOpcode", HANDLER_TOO_LONG: "instructionTooLong", HANDLER_HOST_BREAKPOINT: "hostBreakpoint",
 } as const;
 
 /** Numbers the handlers as rows ask for them. */

@@ -4,8 +4,8 @@
  */
 import * as L from "./generated/layout";
 import {
-  HANDLER_ADDRESS_32, HANDLER_ADDRESS_ABSOLUTE, HANDLER_ADDRESS_LEGACY, HANDLER_ADDRESS_ONLY, HANDLER_ADDRESS_SEGMENT, HANDLER_INVALID,
-  HANDLER_TOO_LONG, HANDLER_TRACE_END,
+  HANDLER_ADDRESS_32, HANDLER_ADDRESS_ABSOLUTE, HANDLER_ADDRESS_LEGACY, HANDLER_ADDRESS_ONLY, HANDLER_ADDRESS_SEGMENT, HANDLER_HOST_BREAKPOINT,
+  HANDLER_INVALID, HANDLER_TOO_LONG, HANDLER_TRACE_END,
 } from "./generated/handlers";
 import { FUSION_HANDLERS, FUSION_INDEX, FUSIONS, MAPS, NODES, ROWS } from "./generated/tables";
 import {
@@ -14,6 +14,7 @@ import {
 } from "./op";
 import { cpu, gprAddress, segmentAddress } from "./state";
 import { beginDecoding } from "./code-sharing";
+import { isHostBreakpoint } from "./host-debug";
 import { fetchGfn, fetchPointer } from "./memory";
 
 const ROW_SIZE: u32 = 48;
@@ -74,7 +75,13 @@ export function decodeTrace(trace: u32, linear: u64, code: u32, mode: u32): u32 
   let count: u32 = 0;
   let bytes: u32 = 0;
   let jumps: u32 = 0;
+  if (instructionsMax != 1 && isHostBreakpoint(linear)) { // An instruction with a breakpoint of the host begins a trace, behind an op that leaves.
+    clearOp(op, 0);
+    store<u16>(op + OP_HANDLER, HANDLER_HOST_BREAKPOINT);
+    op += OP_SIZE;
+  }
   while (count < instructionsMax) {
+    if (count > 0 && isHostBreakpoint(linear + u64(bytes))) break;
     const available: u32 = 4096 - pageOffset - bytes;
     if (i32(available) <= 0) break;
     let next: u32;

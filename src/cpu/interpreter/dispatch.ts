@@ -16,6 +16,9 @@ import { setSingleInstructionTraces } from "./decode";
 import { flushTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
+import {
+  beginHostDebug, forgetHit, hostStepping, hostStopDue, hostWatching, noteStep, setRunsAlone, stopsAt, takeAlone,
+} from "./host-debug";
 import { storeAwaited, takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
@@ -78,6 +81,7 @@ export function beginRun(budget: i32): i32 {
   stepAwaited = false;
   setCodeChanged(0);
   takePortAnswer();
+  beginHostDebug();
   updateAccessWatch();
   dispatchRemaining = budget;
   takePart();
@@ -126,6 +130,7 @@ function deliverRecorded(): bool {
   while (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) {
     const result = deliverPending();
     if (result == BAIL_EXIT) return false;
+    noteStep();
   }
   return true;
 }
@@ -167,7 +172,14 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   dispatchQuick = false;
   if (stepped) {
     stepped = false;
+    setRunsAlone(false);
+    noteStep();
     if (afterInstruction() != 0) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
+  }
+  if (hostStepping || hostWatching) {
+    // Before anything else leaves: what is told is where the instruction has left the vCPU.
+    if (load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) { link = 0; if (!deliverRecorded()) return exitRecorded(); }
+    if (hostStopDue()) return exitWith(L.EXIT_DEBUG);
   }
   if (dispatchRemaining < 0 || (exact && dispatchRemaining == 0)) {
     dispatchRemaining += reserve;
@@ -185,9 +197,11 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   if ((load<u32>(cpu + L.VCPU_pendingInterrupt) | load<u32>(cpu + L.VCPU_interruptShadow)) != 0) {
     // The instruction behind STI or MOV SS comes before the interrupt, and alone: the one behind it may be CLI.
     const held = interruptsHeld() || storeAwaited();
+    const alone = held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0;
+    if (alone && stopsAt(linearRip(load<u64>(cpu + L.VCPU_rip)))) return exitWith(L.EXIT_DEBUG);
     endInterruptShadow();
-    if (held && load<u32>(cpu + L.VCPU_pendingInterrupt) != 0) {
-      stepped = debugActive();
+    if (alone) {
+      stepped = debugActive() || hostWatching;
       if (!stepped || beforeInstruction(linearRip(load<u64>(cpu + L.VCPU_rip))) == 0) return enterAlone(load<u64>(cpu + L.VCPU_rip));
     }
     const before = load<u64>(cpu + L.VCPU_rip);
@@ -199,6 +213,7 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   if (mode != L.MODE_64) noteCodeBase();
   const breakpoints = (load<u64>(cpu + L.VCPU_dr + 56) & 0xff) != 0;
   if (breakpoints || (load<u64>(cpu + L.VCPU_rflags) & FLAG_TF) != 0) return enterStep(rip);
+  if ((hostStepping || hostWatching) && takeAlone()) return enterStep(rip);
   const user = load<u32>(cpu + L.VCPU_cpl) == 3;
   const slot = pcCacheSlot(cpu + (user ? L.VCPU_AREA_userPcCache : L.VCPU_AREA_kernelPcCache), rip);
   const key = pcCacheKey(user);
@@ -250,6 +265,7 @@ function enterAlone(rip: u64): u32 {
   const trace = findTrace(rip, cpu + L.VCPU_AREA_dispatchOps + 4 * OP_SIZE, 0);
   setSingleInstructionTraces(false);
   if (trace == 0) { stepped = false; cancelSingleStep(); return fetchFailed(); }
+  setRunsAlone(hostStepping || hostWatching);
   const op = enter(trace);
   comeBackSoon();
   return op;
@@ -262,6 +278,7 @@ function linearRip(rip: u64): u64 {
 
 /** One instruction alone, with breakpoints before and traps behind it. */
 function enterStep(rip: u64): u32 {
+  if (stopsAt(linearRip(rip))) return exitWith(L.EXIT_DEBUG);
   if (beforeInstruction(linearRip(rip)) != 0) {
     if (!deliverRecorded()) return exitRecorded();
     return cpu + L.VCPU_AREA_dispatchOps;
@@ -293,7 +310,9 @@ export function leaveTrace(trace: u32, remaining: i32): u32 {
   if (undone) {
     if (stepped && reason == BAIL_EXIT) awaitStep();
     else cancelSingleStep();
+    if (!stepAwaited) forgetHit();
     stepped = false;
+    setRunsAlone(false);
   } else updateAccessWatch();
   if (reason == BAIL_FAULT || reason == BAIL_TRAP) {
     if (!deliverRecorded()) return exitRecorded();

@@ -11,6 +11,7 @@ import { bail, codeChanged, count, cpu, raiseError, setBail, setCodeChanged, VEC
 import { APIC_WRITE, apicExit, apicReadPointer, apicWrite } from "./apic-access";
 import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
+import { hostWatching, watchForHost } from "./host-debug";
 import {
   ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, isCanonical, needPage, nptEntryAddress, unanswerable, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walk, walkGlobal,
 } from "./page-walk";
@@ -87,8 +88,9 @@ function resolveApic(gpa: u64, size: u32, access: u32): u32 {
   return size == 2 || size == 4 || size == 8 ? u64(size) : size == 6 ? 4 : size == 10 ? 8 : 1;
 }
 
-/** Data breakpoints and alignment checks, when active. Returns false with the fault recorded. */
+/** Watchpoints of the host, data breakpoints and alignment checks, when active. Returns false with the fault or exit recorded. */
 function watchAccess(va: u64, size: u32, write: bool, view: u32): bool {
+  if (hostWatching && !watchForHost(va, size, write)) return false;
   dataBreakpoint(va, size, write);
   if (lookAtUserAccess && view == VIEW_USER && (va & (checkedAlignment(size) - 1)) != 0 && isCanonical(va)) {
     raiseError(VECTOR_AC, 0);
@@ -97,10 +99,15 @@ function watchAccess(va: u64, size: u32, write: bool, view: u32): bool {
   return true;
 }
 
+/** As watchAccess, for an operand that is read and then written. */
+function watchModify(va: u64, size: u32, view: u32): bool {
+  return (!hostWatching || watchForHost(va, size, false)) && watchAccess(va, size, true, view);
+}
+
 // ---------------------------------------------------------------------------------------------------- reads
 
 function readSlow(va: u64, size: u32, view: u32): u32 {
-  if ((lookAtEachAccess || lookAtUserAccess) && !watchAccess(va, size, false, view)) return 0;
+  if ((lookAtEachAccess || lookAtUserAccess || hostWatching) && !watchAccess(va, size, false, view)) return 0;
   const first: u32 = 4096 - (u32(va) & 0xfff);
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_READ, view);
@@ -150,7 +157,7 @@ function storeResolved(pointer: u32, gpa: u64, isCode: bool, source: u32, size: 
 }
 
 function writeSlow(va: u64, source: u32, size: u32, view: u32): i32 {
-  if ((lookAtEachAccess || lookAtUserAccess) && !watchAccess(va, size, true, view)) return bail;
+  if ((lookAtEachAccess || lookAtUserAccess || hostWatching) && !watchAccess(va, size, true, view)) return bail;
   const first: u32 = 4096 - (u32(va) & 0xfff);
   if (size <= first) {
     const pointer = resolve(va, size, ACCESS_WRITE, view);
@@ -211,8 +218,12 @@ export function writeMasked(va: u64, source: u32, mask: u32): i32 {
 
 /** As writeSlow, where all is looked up before anything is stored, and nothing is looked up again. */
 function writeMaskedSlow(va: u64, source: u32, mask: u32, size: u32, view: u32): i32 {
-  if (lookAtEachAccess) {
-    for (let i: u32 = 0; i < size; i++) if (((mask >> i) & 1) != 0) dataBreakpoint(va + u64(i), 1, true);
+  if (lookAtEachAccess || hostWatching) {
+    for (let i: u32 = 0; i < size; i++) {
+      if (((mask >> i) & 1) == 0) continue;
+      dataBreakpoint(va + u64(i), 1, true);
+      if (hostWatching && !watchForHost(va + u64(i), 1, true)) return bail;
+    }
   }
   const first: u32 = 4096 - (u32(va) & 0xfff);
   if (size <= first) {
@@ -332,7 +343,7 @@ export function modifyPointer(va: u64, size: u32): u32 {
 
 function modifySlow(va: u64, size: u32): u32 {
   const view = currentView();
-  if ((lookAtEachAccess || lookAtUserAccess) && !watchAccess(va, size, true, view)) return 0;
+  if ((lookAtEachAccess || lookAtUserAccess || hostWatching) && !watchModify(va, size, view)) return 0;
   const first: u32 = 4096 - (u32(va) & 0xfff);
   const bounce = cpu + L.VCPU_AREA_modifyBounce;
   modifyAddress = va;

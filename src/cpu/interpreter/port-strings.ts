@@ -11,6 +11,7 @@
 import * as L from "./generated/layout";
 import { debugActive, keepResumeFlag, portBreakpoint } from "./debug";
 import { FLAG_DF } from "./flags";
+import { runsAlone } from "./host-debug";
 import { checkPort } from "./intercepts";
 import { probeWrite, readPointer } from "./memory";
 import { OP_LENGTH, OP_SEGMENT } from "./op";
@@ -63,7 +64,7 @@ function leaveForPort(op: u32, size: u32, count: u32, length: u32, write: bool):
 
 /** Elements that the next exit takes: more than one only of bytes that lie in one page, upwards, with nobody watching. */
 function batchOf(size: u32): u32 {
-  if (size != 1 || debugActive() || (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) != 0) return 1;
+  if (size != 1 || debugActive() || runsAlone || (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) != 0) return 1;
   const inPage: u32 = 4096 - (u32(segmentLinear) & 0xfff);
   return min(min(inPage, BATCH_MAX), u32(min<u64>(counter(RCX), BATCH_MAX)));
 }

@@ -10,6 +10,7 @@ import * as L from "./generated/layout";
 import { scratch, SCRATCH_SIZE } from "./descriptors";
 import { debugActive, keepResumeFlag } from "./debug";
 import { FLAG_DF, zeroFlag } from "./flags";
+import { runsAlone } from "./host-debug";
 import { readPointer, write16, write32, write64, write8, writeBytes } from "./memory";
 import { BAIL_JUMP, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_REP, OP_BITS_REPNE, OP_SEGMENT } from "./op";
 import { segmentedAddress, segmentLinear } from "./segments";
@@ -167,7 +168,7 @@ function fillPattern(size: u32): void {
 /** REP MOVS (`moves`) and REP STOS, forwards and backwards. */
 function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
   // A device answered one access: only that element is done before it is asked for the next. A debugger sees each one.
-  const single = load<u32>(cpu + L.VCPU_mmioState) != 0 || debugActive();
+  const single = load<u32>(cpu + L.VCPU_mmioState) != 0 || debugActive() || runsAlone;
   const forward = (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) == 0;
   let budget = STEP_BYTES;
   let patternReady = false;
@@ -293,7 +294,7 @@ function keepFlags(result: u64, extra: u64, aux: u64, answer: i32): i32 {
   const result = load<u64>(cpu + L.VCPU_flagResult);
   const extra = load<u64>(cpu + L.VCPU_flagExtra);
   const aux = load<u64>(cpu + L.VCPU_flagAux);
-  const most: u32 = debugActive() ? 1 : STEP_ELEMENTS;
+  const most: u32 = debugActive() || runsAlone ? 1 : STEP_ELEMENTS;
   for (let n: u32 = 0; counter(RCX) != 0; n++) {
     if (n == most) return keepFlags(result, extra, aux, again(op));
     const failed = oneElement(op, size, kind);

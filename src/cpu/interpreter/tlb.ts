@@ -7,6 +7,7 @@ import * as L from "./generated/layout";
 import { count, cpu } from "./state";
 import { forgetPcCachePage } from "./code-cache";
 import { FLAG_AC } from "./flags";
+import { isPageWatched } from "./host-debug";
 import {
   setSupervisorProtected, supervisorProtected, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walkDirty, walkExecutable, walkGlobal, walkReadable, walkShift, walkWritable,
 } from "./page-walk";
@@ -164,8 +165,10 @@ export function fillTlb(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): v
     if (kernelListLength < L.TLB_LIST_MAX) store<u32>(cpu + L.VCPU_AREA_kernelTlbList + (kernelListLength << 2), slot - tlbBase(VIEW_KERNEL));
     kernelListLength++;
   }
-  const writes = walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
-  store<u64>(slot + L.TLB_TAG_READ, walkReadable ? page : u64(-1));
+  // Every access to a page with a watchpoint of the host takes the slow way; it may be fetched from as ever.
+  const watched = isPageWatched(page);
+  const writes = !watched && walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
+  store<u64>(slot + L.TLB_TAG_READ, walkReadable && !watched ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_WRITE, writes ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_EXECUTE, walkExecutable ? page : u64(-1));
   store<u32>(slot + L.TLB_ADDEND, frame - u32(page));

@@ -18,13 +18,19 @@ export function isGateClosed(requests: number): boolean {
   return (requests & REQUESTS_GATE) !== 0 && (requests & REQUEST_STOP) === 0;
 }
 
-/** vCPU thread: stands at the gate until it is open; calls `onStand` each time it has begun to. Sleeps. */
-export function standAtGate(vcpu: VcpuState, onStand: () => void): void {
+/**
+ * vCPU thread: stands at the gate until it is open; calls `onStand` each time it has begun to, and `onLook` before each sleep, which ends when the
+ * request word changes. Sleeps.
+ */
+export function standAtGate(vcpu: VcpuState, onStand: () => void, onLook?: () => void): void {
   const atGate = vcpu.wordIndex(VCPU.atGate);
   while (isGateClosed(vcpu.requests)) {
     atomicStore(vcpu.words, atGate, 1);
     onStand();
-    for (let { requests } = vcpu; isGateClosed(requests); { requests } = vcpu) vcpu.waitForRequest(requests, Infinity);
+    for (let { requests } = vcpu; isGateClosed(requests); { requests } = vcpu) {
+      onLook?.();
+      vcpu.waitForRequest(requests, Infinity);
+    }
     atomicStore(vcpu.words, atGate, 0);
   }
 }

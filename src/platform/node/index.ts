@@ -1,4 +1,5 @@
 /** What the machine and the command line get from Node.js. The default guest's files are in guest-image/. */
+export { ByteServer, type ByteConnection, type ByteEvents, type ListenAddress } from "./byte-server.js";
 export { createRunDelayMeter } from "./run-delay.js";
 export { monotonicNs } from "./clock.js";
 export { InputFileError, readInputFile } from "./files.js";

@@ -17,7 +17,7 @@ const OWNER_ONLY = 0o600;
 /** How long connections may take to say their last words at the end. */
 const CLOSE_GRACE_MS = 500;
 
-/** The socket cannot be made or reached. The message is one line with the path. */
+/** The socket cannot be made or reached. The message is one line with the path, or with host and port. */
 export class LocalSocketError extends Error {
   override readonly name = "LocalSocketError";
   readonly code = "ERR_CONTROL_SOCKET";
@@ -46,13 +46,11 @@ export class LineServer {
 
   /** Listens on `path`; takes the place of a socket that nobody listens on. Throws LocalSocketError. */
   static async listen(path: string, parts: LineServerParts): Promise<LineServer> {
-    checkPath(path);
-    if (!IS_WINDOWS) await removeStale(path);
     // Half open: who sends its line and says that no more will come gets its answer, too.
     const server = createServer({ allowHalfOpen: true });
     const result = new LineServer(server);
     server.on("connection", (socket) => void result.#serve(socket, parts));
-    await listenPrivately(server, path);
+    await listenAtPath(server, path);
     // A client that cannot be accepted is that client's loss.
     server.on("error", () => undefined);
     return result;
@@ -88,6 +86,13 @@ export class LineServer {
     socket.destroy();
     this.#connections.delete(socket);
   }
+}
+
+/** Has `server` listen on `path`, for the user alone; takes the place of a socket that nobody listens on. Throws LocalSocketError. */
+export async function listenAtPath(server: Server, path: string): Promise<void> {
+  checkPath(path);
+  if (!IS_WINDOWS) await removeStale(path);
+  await listenPrivately(server, path);
 }
 
 /** Sends one line to whoever listens on `path` and resolves with the line that comes back. Throws LocalSocketError. */
@@ -136,7 +141,7 @@ async function writeLine(socket: Socket, line: string): Promise<void> {
 }
 
 function checkPath(path: string): void {
-  if (path === "") throw new LocalSocketError("the control socket needs a path");
+  if (path === "") throw new LocalSocketError("a socket needs a path");
   // Node.js calls it EACCES when the folder is missing.
   if (!IS_WINDOWS && !existsSync(dirname(path))) throw new LocalSocketError(`${path}: no such folder`);
   if (!IS_WINDOWS && Buffer.byteLength(path) > PATH_BYTES_MAX) {

@@ -2,12 +2,14 @@
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EADDRNOTAVAIL: "this machine has no such address",
   ECONNREFUSED: "nobody listens there",
   EDQUOT: "disk quota exceeded",
   EFBIG: "file too large",
   EIO: "input/output error",
   EISDIR: "it is a directory",
   ENOENT: "no such file or folder",
+  ENOTFOUND: "no such host",
   ENOSPC: "no space left on device",
   ENOTDIR: "a part of the path is not a folder",
   ENOTSOCK: "it is no socket",
