@@ -37,6 +37,12 @@ test("a command for a running guest arrives with its words, --json anywhere", ()
   for (const { words } of CONTROL_COMMANDS) assert.ok(text.includes(`\n  ${words}`), words);
 });
 
+test("--lock-step is a whole number from 1", () => {
+  assert.equal((parse("run", "--lock-step", "50") as { run: { lockStep?: number } }).run.lockStep, 50);
+  assert.throws(() => parse("run", "--lock-step", "0"), { message: /--lock-step/ });
+  assert.throws(() => parse("run", "--lock-step", "often"), { message: /--lock-step/ });
+});
+
 test("a tier is one of three", () => {
   assert.throws(() => parse("run", "--tier", "fast"), { message: '--tier: "fast" is none of both, interpreter, translator' });
 });

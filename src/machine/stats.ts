@@ -1,6 +1,6 @@
 /** What a VM tells about itself. */
 import { EXIT_NAMES } from "../abi/layout.js";
-import type { TranslationFigures, VcpuState } from "../cpu/index.js";
+import type { LockStepFigures, TranslationFigures, VcpuState } from "../cpu/index.js";
 import type { StormStats } from "./memory/index.js";
 
 /** A snapshot of a VM's counters; a stopped VM keeps its last one. */
@@ -13,6 +13,8 @@ export interface MachineStats {
   readonly instructions: Readonly<Record<"interpreter" | "translator", number>>;
   /** What the translator has done, for all vCPUs. */
   readonly translation: TranslationFigures;
+  /** What the lock-step check has compared; undefined = there is none. */
+  readonly lockStep: LockStepFigures | undefined;
   readonly memory: {
     /** Size of guest memory. */
     readonly guestBytes: number;

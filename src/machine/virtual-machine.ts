@@ -111,6 +111,7 @@ export class VirtualMachine implements AsyncDisposable {
       pageAccess: options.pageAccess ?? "revocable",
       personality: options.personality ?? PERSONALITY_DEFAULT,
       tier: options.tier ?? TIER_DEFAULT,
+      lockStep: options.lockStep ?? 0,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),

@@ -7,6 +7,8 @@ import * as L from "./generated/layout";
 import { cpu } from "./state";
 import { forgetPcCachePage } from "./code-cache";
 import { FLAG_AC } from "./flags";
+import { checkEvery, IDLE, lockStep } from "./lock-step";
+import { isKept, noteWriteTag } from "./lock-step-pages";
 import {
   setSupervisorProtected, supervisorProtected, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walkDirty, walkExecutable, walkGlobal, walkReadable, walkShift, walkWritable,
 } from "./page-walk";
@@ -160,7 +162,11 @@ export function fillTlb(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): v
     if (kernelListLength < L.TLB_LIST_MAX) store<u32>(cpu + L.VCPU_AREA_kernelTlbList + (kernelListLength << 2), slot - tlbBase(VIEW_KERNEL));
     kernelListLength++;
   }
-  const writes = walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
+  let writes = walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
+  if (writes && checkEvery != 0) {
+    if (lockStep != IDLE && !isKept(frame)) writes = false;
+    else noteWriteTag(slot);
+  }
   store<u64>(slot + L.TLB_TAG_READ, walkReadable ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_WRITE, writes ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_EXECUTE, walkExecutable ? page : u64(-1));

@@ -37,6 +37,7 @@ export const TEST_VCPUS: readonly VcpuReport[] = [
 export const TEST_STATS: MachineStats = {
   uptimeMs: 12_345.6, bootMs: 3028.4, instructions: { interpreter: 77_386_434, translator: 300_000_000 },
   translation: { regions: 130, traces: 280, bytes: 249_365, milliseconds: 412.3, entries: 6_000_000, evictions: 0, samples: 46_000, samplesTranslated: 36_000 },
+  lockStep: undefined,
   memory: { guestBytes: 2 ** 28, pagesTouched: 19_523, framesInUse: 19_523, framesTotal: 69_632, limitBytes: 2 ** 26, stall: "it is full" },
   pages: {
     counts: { invalidations: 12, invalidationMs: 3.14159, framesMoved: 345 },
