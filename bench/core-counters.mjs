@@ -6,7 +6,7 @@ import { VcpuState } from "../dist/cpu/index.js";
 import { VCPU } from "../dist/abi/layout.js";
 
 const NAMES = /** @type {const} */ ({
-  tlbMisses: VCPU.counterTlbMiss,
+  tlbMisses: VCPU.counterTlbFills,
   traceLookups: VCPU.counterTraceLookups,
   codeInvalidations: VCPU.counterCodeInvalidations,
   pageFaults: VCPU.counterPageFaults,

@@ -19,6 +19,8 @@
  *   0x1000_0000  the frames, in memory blocks
  */
 
+export * from "./lock-step.js";
+
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;
 
@@ -44,9 +46,17 @@ export const DEBUG_ENTRIES_MAX = 64;
 /** What a watchpoint looks for. */
 export const WATCH_WRITE = 1;
 export const WATCH_READ = 2;
+/** u32: every how manyth entry into translated code is checked against the interpreter, 0 = none. Written before the cores are made. */
+export const LOCK_STEP_EVERY_ADDRESS = 0x808;
+/** u32: address of the vCPU that checks at this moment, 0 = none: nobody else touches guest memory meanwhile. Atomic; src/cpu/interpreter/lock-step.ts. */
+export const LOCK_STEP_HOLDER_ADDRESS = 0x80c;
 export const HOST_HEADER_BASE = 0x0010_0000;
 export const VM_BLOCK_BASE = 0x0011_0000;
 export const VM_BLOCK_SIZE = 0x000f_0000;
+/** Read sections of the hypervisor's threads (src/sync/real/reader-slots.ts): an epoch each, odd = open, i32. */
+export const READER_SLOTS_BASE = VM_BLOCK_BASE + 0x4000;
+export const READER_SLOTS = 64;
+export const READER_SLOT_SIZE = 64;
 export const NPT_ROOT_BASE = 0x0020_0000;
 export const HVA_ROOT_BASE = 0x0030_0000;
 export const FRAME_TABLE_BASE = 0x0040_0000;
@@ -154,7 +164,9 @@ export const VCPU_AREA = {
   codePages: 0x15_0000,
   codePagesEnd: 0x20_0000,
   traces: 0x20_0000,
-  tracesEnd: 0x180_0000,
+  tracesEnd: 0x178_0000,
+  /** What the lock-step check keeps (LOCK_STEP); untouched where nothing is checked. */
+  lockStep: 0x178_0000,
 } as const;
 
 /** Entries of each of the two TLBs (one for CPL 3, one for CPL 0 to 2). */
@@ -416,10 +428,12 @@ export const EXIT_RDRAND = 11;
 export const EXIT_APIC_ACCESS = 12;
 /** VCPU.debugStop has something for the debugger; DEBUG_STOP_NONE: the instruction is only to be run again, alone. */
 export const EXIT_DEBUG = 13;
+/** Translated code and the interpreter differed (VCPU_AREA.lockStep says in what); the guest cannot go on. */
+export const EXIT_LOCK_STEP = 14;
 
 export const EXIT_NAMES = [
   "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
-  "triple-fault", "unsupported-instruction", "rdrand", "apic-access", "debug",
+  "triple-fault", "unsupported-instruction", "rdrand", "apic-access", "debug", "lock-step-difference",
 ] as const;
 
 /** VCPU.debugStop. */

@@ -52,6 +52,12 @@ test("the options about the profile arrive", () => {
   assert.throws(() => parse("run", "--profile", ""), { message: "--profile needs a file" });
 });
 
+test("--lock-step is a whole number from 1", () => {
+  assert.equal((parse("run", "--lock-step", "50") as { run: { lockStep?: number } }).run.lockStep, 50);
+  assert.throws(() => parse("run", "--lock-step", "0"), { message: /--lock-step/ });
+  assert.throws(() => parse("run", "--lock-step", "often"), { message: /--lock-step/ });
+});
+
 test("a tier is one of three", () => {
   assert.throws(() => parse("run", "--tier", "fast"), { message: '--tier: "fast" is none of both, interpreter, translator' });
 });

@@ -1,7 +1,7 @@
 /** The command line: its options, its help, and what they mean. */
 import { Command, CommanderError } from "commander";
 import {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, TIER_DEFAULT, TIERS, VCPUS_MAX,
+  LOCK_STEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, TIER_DEFAULT, TIERS, VCPUS_MAX,
 } from "../machine/index.js";
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
@@ -21,6 +21,7 @@ export interface RunArguments extends MemoryArguments, ProfileArguments {
   readonly vcpus: number;
   readonly personality: (typeof PERSONALITIES)[number];
   readonly tier: (typeof TIERS)[number];
+  readonly lockStep?: number;
   readonly exec?: string;
   readonly timeoutMs?: number;
   /** Path on which commands are taken. */
@@ -43,6 +44,7 @@ interface RawOptions extends RawMemoryOptions, RawProfileOptions {
   vcpus: string;
   personality: string;
   tier: string;
+  lockStep?: string;
   exec?: string;
   timeout?: string;
   control?: string;
@@ -115,6 +117,7 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("--vcpus <count>", `virtual processors, each a thread, 1 to ${VCPUS_MAX}`, "1")
     .option("--personality <name>", `hypervisor that the guest sees: ${PERSONALITIES.join(" or ")}`, PERSONALITY_DEFAULT)
     .option("--tier <name>", "translate to WebAssembly what runs often (both), nothing (interpreter) or all that was seen once (translator)", TIER_DEFAULT)
+    .option("--lock-step <n>", "run every nth entry into translated code by the interpreter, too, and end with status 74 where they differ (1: each)")
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
@@ -150,7 +153,7 @@ function usageMessage(error: CommanderError, command: string | undefined): strin
 }
 
 function readOptions(options: RawOptions): RunArguments {
-  const { kernel, initrd, append, exec, timeout, control, gdb, gdbWait = false, json = false, verbose = false } = options;
+  const { kernel, initrd, append, lockStep, exec, timeout, control, gdb, gdbWait = false, json = false, verbose = false } = options;
   if (exec !== undefined && initrd !== undefined) {
     throw new UsageError("--exec needs the default guest's init: leave --initrd out");
   }
@@ -160,6 +163,7 @@ function readOptions(options: RawOptions): RunArguments {
   return {
     memoryBytes, ...readMemoryOptions(options, memoryBytes), ...readProfileOptions(options), vcpus: parseVcpus(options.vcpus),
     personality: parsePersonality(options.personality), tier: parseTier(options.tier), json, verbose,
+    ...(lockStep === undefined ? {} : { lockStep: parseWhole("--lock-step", lockStep, 1, LOCK_STEP_MAX) }),
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),

@@ -1,7 +1,7 @@
 /** Exit statuses of the program, one table: the help text and the error handling are derived from it. */
 import {
   GdbServerError, GuestImageError, GuestPanicError, InputFileError, InternalError, InvalidOptionError, LocalSocketError, NoAgentError, OutOfMemoryError,
-  SwapFileError, TripleFaultError, UnsupportedInstructionError,
+  SwapFileError, TranslatorDifferenceError, TripleFaultError, UnsupportedInstructionError,
 } from "../machine/index.js";
 import { ControlFailure, ControlUsageError } from "../machine/control/index.js";
 import { ClosedOutputError, OutputFileError } from "../platform/node/index.js";
@@ -29,6 +29,7 @@ export const STATUS_TABLE: readonly StatusLine[] = [
   { status: 70, says: "the guest's kernel panicked", errors: [GuestPanicError] },
   { status: 71, says: "the guest's processor ran into a triple fault", errors: [TripleFaultError] },
   { status: 72, says: "the guest ran an instruction that is not supported", errors: [UnsupportedInstructionError] },
+  { status: 74, says: "--lock-step has found translated code that differs from the interpreter", errors: [TranslatorDifferenceError] },
   { status: STATUS_INTERNAL, says: "internal error, or out of host memory", errors: [InternalError, OutOfMemoryError] },
   { status: 124, says: "ended by --timeout", errors: [TimeoutError] },
   { status: 141, says: "standard output was closed", errors: [ClosedOutputError] },

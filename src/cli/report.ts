@@ -1,5 +1,5 @@
 /** What the program says when a run is over. */
-import { GuestFailure, GuestImageError, type MachineStats, type PageStats, type StormStats } from "../machine/index.js";
+import { GuestFailure, GuestImageError, type LockStepFigures, type MachineStats, type PageStats, type StormStats, TranslatorDifferenceError } from "../machine/index.js";
 
 /** The object that --json prints, in one line. */
 export interface RunReport {
@@ -13,13 +13,15 @@ export interface RunReport {
   readonly translation: MachineStats["translation"] | null;
   /** How often an address was not in the TLB; null when the guest never started. */
   readonly addressTranslation: MachineStats["addressTranslation"] | null;
+  /** What --lock-step has compared; null without it. */
+  readonly lockStep: LockStepFigures | null;
   readonly pagesTouched: number;
   /** What has happened to guest pages; null when the guest never started, as is storm. */
   readonly pages: PageStats | null;
   readonly storm: StormStats | null;
   readonly exits: Readonly<Record<string, number>>;
   readonly hypercalls: Readonly<Record<string, number>>;
-  readonly error?: { readonly code: string; readonly message: string; readonly guest?: unknown };
+  readonly error?: { readonly code: string; readonly message: string; readonly guest?: unknown; readonly difference?: unknown };
 }
 
 /** Puts a report together; `stats` is undefined when the guest never started. */
@@ -30,6 +32,7 @@ export function reportRun(status: number, stats: MachineStats | undefined, error
     instructions: stats?.instructions ?? { interpreter: 0, translator: 0 },
     translation: stats?.translation ?? null,
     addressTranslation: stats?.addressTranslation ?? null,
+    lockStep: stats?.lockStep ?? null,
     pagesTouched: stats?.memory.pagesTouched ?? 0,
     pages: stats?.pages ?? null,
     storm: stats?.storm ?? null,
@@ -48,6 +51,7 @@ export function errorLines(error: unknown): string[] {
 function describeError(error: unknown): NonNullable<RunReport["error"]> {
   return {
     code: codeOf(error), message: messageOf(error),
+    ...(error instanceof TranslatorDifferenceError ? { difference: error.difference } : {}),
     ...(error instanceof GuestFailure && error.report !== undefined ? { guest: error.report } : {}),
   };
 }

@@ -1,4 +1,5 @@
 /** Binding of the WebAssembly core (src/cpu/interpreter) to one vCPU's thread. */
+import { LOCK_STEP_HOLDER_ADDRESS } from "../abi/layout.js";
 import { Translator, type TranslatorExports, type TranslatorOptions } from "./translator/translator.js";
 import { vcpuStateAddress } from "./vcpu-state.raw.js";
 
@@ -68,7 +69,7 @@ export function createCore({ module, memory, vcpuIndex, timestamp, translator: o
   exports.initialise(base);
   const translator = options === undefined ? undefined : new Translator(memory, base, exports, options);
   return {
-    run: exports.run,
+    run: (budget) => runOrOpen(memory, exports, budget),
     translate: (gva, access) => Number(exports.translate(BigInt.asIntN(64, gva), access)),
     flushTlb: exports.flushTlb,
     flushFrames: exports.flushFrames,
@@ -80,6 +81,16 @@ export function createCore({ module, memory, vcpuIndex, timestamp, translator: o
     },
     translateHot: () => translator?.translateHot(),
   };
+}
+
+/** Runs the core. Should it throw, nobody may be kept waiting for a check that was under way. */
+function runOrOpen(memory: WebAssembly.Memory, exports: CoreExports, budget: number): number {
+  try {
+    return exports.run(budget);
+  } catch (error) {
+    Atomics.store(new Int32Array(memory.buffer), LOCK_STEP_HOLDER_ADDRESS >> 2, 0);
+    throw error;
+  }
 }
 
 function abortCore(): never {

@@ -1,10 +1,10 @@
 /** One table: exit reason -> handler. */
 import {
-  EXIT_APIC_ACCESS, EXIT_BUDGET, EXIT_CPUID, EXIT_DEBUG, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
+  EXIT_APIC_ACCESS, EXIT_BUDGET, EXIT_CPUID, EXIT_DEBUG, EXIT_HLT, EXIT_HYPERCALL, EXIT_IO, EXIT_LOCK_STEP, EXIT_NPT, EXIT_RDMSR, EXIT_RDRAND, EXIT_REQUEST,
   EXIT_TRIPLE_FAULT, EXIT_UNSUPPORTED, EXIT_WRMSR,
 } from "../abi/layout.js";
 import { handleDebugStop } from "./debug-stop.js";
-import { reportGuest } from "./guest-report.js";
+import { reportDifference, reportGuest } from "./guest-report.js";
 import { handleHalt } from "./halt.js";
 import { handleCpuid, handleHypercall, handleRdmsr, handleRdrand, handleWrmsr } from "./instruction-exits.js";
 import { handleApicAccess, handleNestedPageFault } from "./mmio.js";
@@ -30,4 +30,5 @@ export const EXIT_TABLE: Readonly<Record<number, ExitHandler>> = {
   [EXIT_RDRAND]: handleRdrand,
   [EXIT_APIC_ACCESS]: handleApicAccess,
   [EXIT_DEBUG]: handleDebugStop,
+  [EXIT_LOCK_STEP]: (vcpu) => ({ kind: "translator-difference", report: reportGuest(vcpu), difference: reportDifference(vcpu) }),
 };

@@ -1,5 +1,6 @@
 /** The state of a vCPU that cannot go on, for the operator to read. */
 import { MODE_16, MODE_32, VCPU } from "../abi/layout.js";
+import type { LockStepDifference } from "../cpu/index.js";
 import type { VcpuContext } from "./vcpu-context.js";
 
 /** Registers and code at the point where a guest ended. Numbers are hexadecimal text, so that it survives JSON. */
@@ -10,6 +11,12 @@ export interface GuestReport {
   readonly mode: "16-bit" | "32-bit" | "64-bit";
   readonly cpl: number;
   readonly registers: Readonly<Record<string, string>>;
+}
+
+/** A difference between translated code and the interpreter, on the vCPU of that index, with the bytes of the code that differs. */
+export interface TranslatorDifference extends LockStepDifference {
+  readonly vcpu: number;
+  readonly blocks: readonly { readonly rip: string; readonly length: number; readonly bytes: string }[];
 }
 
 const REGISTER_NAMES = [
@@ -24,7 +31,14 @@ export function reportGuest(vcpu: VcpuContext): GuestReport {
   for (const [n, name] of REGISTER_NAMES.entries()) registers[name] = hex(state.gpr(n));
   registers["rflags"] = hex(state.rflags);
   for (const name of ["cr0", "cr2", "cr3", "cr4", "efer"] as const) registers[name] = hex(state.readU64(VCPU[name]));
-  return { rip: hex(state.rip), bytes: codeBytes(vcpu), mode: modeName(state.mode), cpl: state.cpl, registers };
+  return { rip: hex(state.rip), bytes: codeBytes(vcpu, state.rip, CODE_BYTES), mode: modeName(state.mode), cpl: state.cpl, registers };
+}
+
+/** Describes the difference that stopped vCPU `vcpu`. */
+export function reportDifference(vcpu: VcpuContext): TranslatorDifference {
+  const { difference } = vcpu.state.lockStep;
+  if (difference === undefined) throw new Error("expected the vCPU to have noted what differs");
+  return { vcpu: vcpu.index, ...difference, blocks: difference.blocks.map((block) => ({ ...block, bytes: codeBytes(vcpu, BigInt(block.rip), block.length) })) };
 }
 
 /** The report as lines of text. */
@@ -35,9 +49,10 @@ export function formatGuestReport(report: GuestReport): string[] {
   return lines;
 }
 
-function codeBytes({ state, linear }: VcpuContext): string {
-  for (let length = CODE_BYTES; length > 0; length--) {
-    const bytes = linear.read(state.rip, length);
+/** The bytes at `rip`, as many of `wanted` as can be read. */
+function codeBytes({ linear }: VcpuContext, rip: bigint, wanted: number): string {
+  for (let length = wanted; length > 0; length--) {
+    const bytes = linear.read(rip, length);
     if (bytes !== undefined) return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   }
   return "unreadable";

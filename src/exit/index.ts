@@ -4,7 +4,7 @@ export { VcpuCounters } from "./counters.raw.js";
 export { CPU_FEATURES, type CpuFeature } from "./cpuid-features.js";
 export { cpuid, CPUID_TABLE, type CpuidAnswer, type CpuidLeaf } from "./cpuid-table.js";
 export { EXIT_TABLE } from "./exit-table.js";
-export { formatGuestReport, type GuestReport } from "./guest-report.js";
+export { formatGuestReport, type GuestReport, type TranslatorDifference } from "./guest-report.js";
 export { createLinearMemory } from "./linear-memory.js";
 export { KVM_PERSONALITY } from "./kvm-personality.js";
 export { MSR_TABLE, type MsrEntry } from "./msr-table.js";

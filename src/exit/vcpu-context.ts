@@ -4,7 +4,7 @@ import type { Core, VcpuState } from "../cpu/index.js";
 import type { IoApic, LocalApic, Rtc, Uart } from "../device/index.js";
 import type { LinearMemory, XenDomain } from "../hypercall/index.js";
 import type { KvmDomain } from "../kvm/index.js";
-import type { GuestReport } from "./guest-report.js";
+import type { GuestReport, TranslatorDifference } from "./guest-report.js";
 import type { VcpuCounters } from "./counters.raw.js";
 import type { Personality } from "./personality.js";
 
@@ -94,7 +94,8 @@ export interface VcpuContext {
 /** Why a vCPU's run loop came back. */
 export type VcpuOutcome =
   | { readonly kind: "stopped" | "power-off" | "reboot" | "crash" | "suspend" | "out-of-memory" }
-  | { readonly kind: "triple-fault" | "unsupported-instruction"; readonly report: GuestReport };
+  | { readonly kind: "triple-fault" | "unsupported-instruction"; readonly report: GuestReport }
+  | { readonly kind: "translator-difference"; readonly report: GuestReport; readonly difference: TranslatorDifference };
 
 /** Acts on one exit; undefined = run on, "unfinished" = call it again before the guest goes on, requests first. */
 export type ExitHandler = (vcpu: VcpuContext) => VcpuOutcome | "unfinished" | undefined;

@@ -16,10 +16,11 @@ import { Discarding } from "./discarding.js";
 import { HostMemoryError } from "./errors.js";
 import { FramePool } from "./frame-pool.js";
 import type { BlockStatistics } from "./frame-pool.js";
+import { GatedInvalidations } from "./gated-invalidations.js";
 import { HostViews, reserveMemory } from "./host-views.raw.js";
 import type { SharedMemory } from "./host-views.raw.js";
 import { Invalidations } from "./invalidation.js";
-import { ADDRESS_SPACE_PAGES, BLOCK_INDEX_END, FIRST_BLOCK, FRAMES_PER_BLOCK, HOST_LAYOUT_VERSION, HOST_MAGIC, WORD_FRAME_LIMIT,
+import { ADDRESS_SPACE_PAGES, BLOCK_INDEX_END, FIRST_BLOCK, FRAMES_PER_BLOCK, HOST_LAYOUT_VERSION, HOST_MAGIC, WORD_FRAME_LIMIT, WORD_LOCK_STEP_EVERY,
   WORD_GUEST_PAGES_MAX, WORD_GUEST_PAGES_PRESENT, WORD_LAYOUT_VERSION, WORD_MAGIC, WORD_MEMORY_WORK, WORD_TABLE_FRAMES,
   WORD_VCPU_COUNT } from "./layout.js";
 import { MappedPages } from "./mapped-pages.js";
@@ -48,6 +49,8 @@ export interface HostMemoryOptions {
   readonly guestMemoryBytes: number;
   /** 1..VCPU_COUNT_MAX. */
   readonly vcpuCount: number;
+  /** Every how manyth entry into translated code is checked in lock step; absent or 0 = none. */
+  readonly lockStep?: number | undefined;
 }
 
 /** A picture of the host's memory; the parts are read one after the other. */
@@ -89,7 +92,8 @@ export class HostMemory {
     this.views = views;
     this.#words = words;
     this.pool = new FramePool(views);
-    this.invalidations = new Invalidations(words, views.sectionSteps);
+    const isChecked = atomicLoad(words, WORD_LOCK_STEP_EVERY) !== 0;
+    this.invalidations = isChecked ? new GatedInvalidations(words, views.sectionSteps) : new Invalidations(words, views.sectionSteps);
     this.counters = new PageCounters(words, longs);
     this.#parts = {
       views, words, pool: this.pool, invalidations: this.invalidations, counters: this.counters,
@@ -114,6 +118,7 @@ export class HostMemory {
     atomicStore(views.words, WORD_LAYOUT_VERSION, HOST_LAYOUT_VERSION);
     atomicStore(views.words, WORD_VCPU_COUNT, options.vcpuCount);
     atomicStore(views.words, VCPU_COUNT_ADDRESS >> 2, options.vcpuCount);
+    atomicStore(views.words, WORD_LOCK_STEP_EVERY, options.lockStep ?? 0);
     atomicStore(views.words, WORD_GUEST_PAGES_MAX, options.guestMemoryBytes / PAGE_SIZE);
     atomicStore(views.words, WORD_MAGIC, HOST_MAGIC);
     return new HostMemory(views);

@@ -75,6 +75,11 @@ export class Invalidations {
     this.#slot.order();
   }
 
+  /** Whether this thread is inside a section. */
+  protected get isInside(): boolean {
+    return this.#slot.isInside;
+  }
+
   /** Stops the VM if this thread is inside a section: what follows may wait for an invalidation, which waits for sections. */
   assertOutside(): void {
     assert(!this.#slot.isInside, "expected no open guest page section here: its callback may neither sleep nor open, refresh or fault");

@@ -5,8 +5,8 @@
  * VM block, bytes 0x0000 to 0xffff:   locks and counters, memslot sets, reader slots, invalidation buckets.
  * Above the code log:                 swap map, references held by page users, mapped pages.
  */
-import { BLOCK_TABLE_BASE, FRAMES_BASE, FRAME_TABLE_BASE, HOST_HEADER_BASE, HVA_ROOT_BASE, MAPPED_PAGES_BASE, MEMORY_BLOCK_SIZE,
-  NPT_ROOT_BASE, PAGE_SIZE, PIN_TABLE_BASE, SWAP_MAP_BASE, TABLE_AREA_BASE, VM_BLOCK_BASE } from "../abi/layout.js";
+import { BLOCK_TABLE_BASE, FRAMES_BASE, FRAME_TABLE_BASE, HOST_HEADER_BASE, HVA_ROOT_BASE, LOCK_STEP_EVERY_ADDRESS, LOCK_STEP_HOLDER_ADDRESS, MAPPED_PAGES_BASE, MEMORY_BLOCK_SIZE,
+  NPT_ROOT_BASE, PAGE_SIZE, PIN_TABLE_BASE, READER_SLOTS, READER_SLOTS_BASE, READER_SLOT_SIZE, SWAP_MAP_BASE, TABLE_AREA_BASE, VM_BLOCK_BASE } from "../abi/layout.js";
 
 const header = (byteOffset: number): number => (HOST_HEADER_BASE + byteOffset) >>> 2;
 const vm = (byteOffset: number): number => (VM_BLOCK_BASE + byteOffset) >>> 2;
@@ -81,9 +81,12 @@ export const MEMSLOT_HEADER_WORDS = 4;
 export const MEMSLOT_ENTRY_WORDS = 4;
 export const MEMSLOT_COUNT_MAX = 128;
 
-export const WORD_READER_SLOTS = vm(0x4000);
-export const READER_SLOT_COUNT = 64;
-export const READER_SLOT_STRIDE_WORDS = 16;
+export const WORD_READER_SLOTS = READER_SLOTS_BASE >>> 2;
+export const READER_SLOT_COUNT = READER_SLOTS;
+/** Every how manyth entry into translated code is checked (immutable after create), and the vCPU that checks. */
+export const WORD_LOCK_STEP_EVERY = LOCK_STEP_EVERY_ADDRESS >>> 2;
+export const WORD_LOCK_STEP_HOLDER = LOCK_STEP_HOLDER_ADDRESS >>> 2;
+export const READER_SLOT_STRIDE_WORDS = READER_SLOT_SIZE >>> 2;
 
 /** Buckets of (sequence, active count). */
 export const WORD_INVALIDATION_BUCKETS = vm(0x6000);

@@ -1,10 +1,11 @@
 /** Errors that users of the library meet. `code` is stable; messages are one line for people. */
-import { formatGuestReport, type GuestReport } from "../exit/index.js";
+import { formatLockStepDifference } from "../cpu/index.js";
+import { formatGuestReport, type GuestReport, type TranslatorDifference } from "../exit/index.js";
 
 /** Stable names of the errors, one a class. */
 export type MachineErrorCode =
   | "ERR_INVALID_OPTION" | "ERR_GUEST_ENDED" | "ERR_GUEST_PANIC" | "ERR_TRIPLE_FAULT" | "ERR_UNSUPPORTED_INSTRUCTION"
-  | "ERR_NO_AGENT" | "ERR_EXEC_TIMEOUT" | "ERR_OUT_OF_MEMORY" | "ERR_INTERNAL";
+  | "ERR_TRANSLATOR_DIFFERENCE" | "ERR_NO_AGENT" | "ERR_EXEC_TIMEOUT" | "ERR_OUT_OF_MEMORY" | "ERR_INTERNAL";
 
 /** Base of every error that a VirtualMachine makes. */
 export abstract class MachineError extends Error {
@@ -78,6 +79,24 @@ export class TripleFaultError extends GuestFailure {
 /** The guest ran an instruction that the software processor does not have. */
 export class UnsupportedInstructionError extends GuestFailure {
   readonly code = "ERR_UNSUPPORTED_INSTRUCTION";
+}
+
+/** The lock-step check has found translated code that does something else than the interpreter: a fault of Unpinned itself. */
+export class TranslatorDifferenceError extends GuestFailure {
+  readonly code = "ERR_TRANSLATOR_DIFFERENCE";
+
+  constructor(readonly difference: TranslatorDifference, details: { log: string; report?: GuestReport | undefined }) {
+    const { vcpu, blocks, regionRip, narrowed } = difference;
+    const [{ rip, bytes } = { rip: regionRip, bytes: "unreadable" }] = blocks;
+    const where = narrowed ? `at rip ${rip} (${bytes})` : `somewhere behind rip ${rip}`;
+    super(`lock step: translated code differs from the interpreter on vCPU ${vcpu} ${where}, in the region entered at ${regionRip}; please report this with the lines below`, details);
+  }
+
+  /** Lines for an operator: what differs, then the registers. */
+  override describe(): string[] {
+    const behind = this.difference.blocks.slice(1).map(({ rip, bytes }) => `or behind it, at rip ${rip} (${bytes})`);
+    return [...behind, ...formatLockStepDifference(this.difference), ...(this.report === undefined ? [] : formatGuestReport(this.report))];
+  }
 }
 
 /** A fault of Unpinned itself. */

@@ -33,3 +33,16 @@ test("each failure has its code, and one line that says where", () => {
   assert.equal(internal.code, "ERR_INTERNAL");
   assert.match(internal.message, /x is not a function/);
 });
+
+test("a difference of translated code is a fault of ours, with one line that says where, and lines that say in what", () => {
+  const difference = {
+    vcpu: 1, blocks: [{ rip: "0xabc", bytes: "48 11 c3", length: 3 }], regionRip: "0xa00", narrowed: true,
+    values: [{ name: "rbx", expected: "0x2", actual: "0x1" }],
+  };
+  const error = errorForExit(exitFromOutcome({ kind: "translator-difference", report, difference }, "a log"));
+  assert.equal(error.code, "ERR_TRANSLATOR_DIFFERENCE");
+  assert.match(error.message, /^lock step: [^\n]*vCPU 1 at rip 0xabc \(48 11 c3\)[^\n]*entered at 0xa00[^\n]*$/);
+  assert.ok(error instanceof GuestFailure && error.describe()[0] === "rbx: expected 0x2 (interpreter), got 0x1 (translated)");
+  const somewhere = errorForExit(exitFromOutcome({ kind: "translator-difference", report, difference: { ...difference, narrowed: false } }, ""));
+  assert.match(somewhere.message, /somewhere behind rip 0xabc/);
+});

@@ -1,21 +1,23 @@
 /** How a guest's run ended, and the error that goes with it. */
-import type { GuestReport, VcpuOutcome } from "../exit/index.js";
+import type { GuestReport, TranslatorDifference, VcpuOutcome } from "../exit/index.js";
 import {
-  GuestEndedError, GuestPanicError, InternalError, type MachineError, OutOfMemoryError, TripleFaultError, UnsupportedInstructionError,
+  GuestEndedError, GuestPanicError, InternalError, type MachineError, OutOfMemoryError, TranslatorDifferenceError, TripleFaultError, UnsupportedInstructionError,
 } from "./errors.js";
 
 /** Why the guest does not run any more. */
 export type GuestExitReason =
   | "power-off" | "reboot" | "suspend" | "crash" | "panic" | "triple-fault" | "unsupported-instruction" | "out-of-memory"
-  | "stopped" | "internal-error";
+  | "translator-difference" | "stopped" | "internal-error";
 
 /** The end of a guest's run. */
 export interface GuestExit {
   readonly reason: GuestExitReason;
   /** Last part of the guest's console output. */
   readonly log: string;
-  /** Registers, for a triple fault or an unsupported instruction. */
+  /** Registers, for a triple fault, an unsupported instruction or a translator difference. */
   readonly report?: GuestReport;
+  /** What differs, for "translator-difference". */
+  readonly difference?: TranslatorDifference;
   /** What failed, for "internal-error". */
   readonly cause?: unknown;
 }
@@ -29,7 +31,8 @@ const ENDS_OF_A_PANIC: readonly GuestExitReason[] = ["reboot", "crash", "triple-
 export function exitFromOutcome(outcome: VcpuOutcome, log: string): GuestExit {
   const panicked = ENDS_OF_A_PANIC.includes(outcome.kind) && PANIC_LINE.test(log);
   const reason = panicked ? "panic" : outcome.kind;
-  return "report" in outcome ? { reason, log, report: outcome.report } : { reason, log };
+  if (!("report" in outcome)) return { reason, log };
+  return { reason, log, report: outcome.report, ...("difference" in outcome ? { difference: outcome.difference } : {}) };
 }
 
 /** The error by which pending calls learn of the end. */
@@ -44,6 +47,8 @@ export function errorForExit(exit: GuestExit): MachineError {
     case "unsupported-instruction":
       return new UnsupportedInstructionError(
         `unsupported instruction at rip ${report?.rip ?? "unknown"}: ${report?.bytes ?? "unreadable"}`, { log, report });
+    case "translator-difference":
+      return new TranslatorDifferenceError(exit.difference!, { log, report });
     case "out-of-memory":
       return new OutOfMemoryError("the VM's host memory is used up");
     case "internal-error":

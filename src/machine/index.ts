@@ -6,7 +6,8 @@
  *     console.log((await vm.exec("uname -a")).stdout);
  */
 export { GuestImageError } from "../abi/guest-image-error.js";
-export type { GuestReport } from "../exit/index.js";
+export type { LockStepDifference, LockStepFigures, LockStepValue } from "../cpu/index.js";
+export type { GuestReport, TranslatorDifference } from "../exit/index.js";
 export { PAGE_ACCESS_NAMES, type PageAccess } from "../guest-page/index.js";
 export type {
   BlockMap, MemoryMap, MergeOutcome, MoveOutcome, OfflineOutcome, OnlineOutcome, PinnedPage, SlotMap, SwapOutcome,
@@ -17,14 +18,14 @@ export { ControlSocket } from "./control/control-socket.js";
 export type { ControlTarget } from "./control/control-target.js";
 export {
   ExecTimeoutError, GuestEndedError, GuestFailure, GuestPanicError, InternalError, InvalidOptionError, MachineError, type MachineErrorCode,
-  NoAgentError, OutOfMemoryError, TripleFaultError, UnsupportedInstructionError,
+  NoAgentError, OutOfMemoryError, TranslatorDifferenceError, TripleFaultError, UnsupportedInstructionError,
 } from "./errors.js";
 export { GdbServerError } from "./gdb/gdb-server.js";
 export { errorForExit, type GuestExit, type GuestExitReason } from "./guest-exit.js";
 export type { ExecChunk, ExecOptions, ExecResult, GuestProcess } from "./guest-process.js";
 export { STORM_RATE_LIMIT, type StormRate, type StormStats, type VirtualMachineMemory } from "./memory/index.js";
 export {
-  MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, type ShellOptions, VCPUS_MAX,
+  LOCK_STEP_MAX, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, MEMORY_LIMIT_BYTES_MIN, PERSONALITIES, PERSONALITY_DEFAULT, type ShellOptions, VCPUS_MAX,
   type VirtualMachineOptions,
 } from "./options.js";
 export type { SpeedscopeFile, SpeedscopeFrame, SpeedscopeProfile } from "./profile/index.js";

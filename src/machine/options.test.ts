@@ -33,6 +33,13 @@ test("files go into the default guest only", () => {
   assert.throws(() => checkOptions({ files, initrd: new Uint8Array(1) }), { code: "ERR_INVALID_OPTION", message: /^files must be left out/ });
 });
 
+test("lock step is refused where it has nothing to check, or cannot keep others away", () => {
+  for (const options of [{ lockStep: 0 }, { lockStep: 1 }, { lockStep: 1_000_000, tier: "translator" }, { lockStep: 0, tier: "interpreter", pageAccess: "pinned" }] as const) checkOptions(options);
+  for (const lockStep of [-1, 1.5, NaN, 1_000_001]) assert.throws(() => checkOptions({ lockStep }), { code: "ERR_INVALID_OPTION", message: /^lockStep must be/ });
+  assert.throws(() => checkOptions({ lockStep: 1, tier: "interpreter" }), { message: /^lockStep needs translated code/ });
+  assert.throws(() => checkOptions({ lockStep: 1, pageAccess: "pinned" }), { message: /^lockStep needs pageAccess/ });
+});
+
 test("a personality that does not exist is refused", () => {
   for (const personality of ["xen", "kvm", undefined] as const) checkOptions({ ...(personality === undefined ? {} : { personality }) });
   for (const personality of ["", "KVM", "hyperv", 1]) assert.throws(() => checkOptions({ personality: personality as never }), { code: "ERR_INVALID_OPTION" });

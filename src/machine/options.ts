@@ -22,6 +22,9 @@ export const VCPUS_MAX = VCPU_COUNT_MAX;
 export const PERSONALITIES: readonly PersonalityName[] = ["xen", "kvm"];
 export const PERSONALITY_DEFAULT: PersonalityName = "xen";
 
+/** Rarest lock-step check: an entry of so many. */
+export const LOCK_STEP_MAX = 1_000_000;
+
 /** What a VM is made from. Everything has a default: `VirtualMachine.create()` boots the default guest. */
 export interface VirtualMachineOptions {
   /** A bzImage or an ELF vmlinux with a PVH note: a path, or the file's content. Absent: the default guest's kernel. */
@@ -68,6 +71,11 @@ export interface VirtualMachineOptions {
   readonly gdb?: number | string;
   /** true: the guest stands before its first instruction until the debugger lets it go on. Default false. */
   readonly gdbWait?: boolean;
+  /**
+   * Every how manyth entry into translated code is run by the interpreter, too, and compared: 1 = each; default 0, none. The first difference ends
+   * the guest with a TranslatorDifferenceError. Slow, and needs the page access "revocable".
+   */
+  readonly lockStep?: number;
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -110,10 +118,20 @@ export function checkOptions(options: VirtualMachineOptions): void {
   }
   const { tier = TIER_DEFAULT } = options;
   if (!TIERS.includes(tier)) throw new InvalidOptionError(`tier must be one of ${TIERS.join(", ")}, got ${String(tier)}`);
+  checkLockStep(options);
   for (const [name, value] of Object.entries({ kernel, initrd, systemMap })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);
   }
+}
+
+function checkLockStep({ lockStep = 0, tier = TIER_DEFAULT, pageAccess = "revocable" }: VirtualMachineOptions): void {
+  if (!Number.isInteger(lockStep) || lockStep < 0 || lockStep > LOCK_STEP_MAX) {
+    throw new InvalidOptionError(`lockStep must be a whole number from 0 to ${LOCK_STEP_MAX}, got ${lockStep}`);
+  }
+  if (lockStep === 0) return;
+  if (tier === "interpreter") throw new InvalidOptionError('lockStep needs translated code to check: leave tier "interpreter" out');
+  if (pageAccess !== "revocable") throw new InvalidOptionError('lockStep needs pageAccess "revocable"');
 }
 
 function checkMemoryOptions(options: VirtualMachineOptions, memoryBytes: number): void {

@@ -23,7 +23,7 @@ async function start(code: readonly number[]): Promise<{ machine: RunningMachine
     const events = { onOutput() {}, onInputTaken() {}, onDebugOutput() {}, onStall() {}, onEnded: resolve };
     machine = new RunningMachine({
       image, module, vcpuCount: 2, memoryBytes: MEMORY_BYTES, events,
-      memoryLimitBytes: undefined, swap: undefined, storm: { rate: 0, seed: 1 }, pageAccess: "revocable", personality: "xen", tier: "both", sampling: undefined, startsStopped: false,
+      memoryLimitBytes: undefined, swap: undefined, storm: { rate: 0, seed: 1 }, pageAccess: "revocable", personality: "xen", tier: "both", sampling: undefined, startsStopped: false, lockStep: 0,
     });
   });
   return { machine: machine!, ended };

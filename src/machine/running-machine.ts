@@ -5,7 +5,7 @@
 import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
-import { type Tier, VcpuState } from "../cpu/index.js";
+import { sumLockStep, type Tier, VcpuState } from "../cpu/index.js";
 import { clearRequest, isAtGate, makeAllVcpusRequest, type PersonalityName, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
@@ -60,6 +60,8 @@ export interface MachineParts {
   readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
   /** The vCPUs stand from before their first instruction, until a debugger lets them go. */
   readonly startsStopped: boolean;
+  /** Every how manyth entry into translated code is checked, 0 = none. */
+  readonly lockStep: number;
   readonly events: MachineEvents;
 }
 
@@ -91,7 +93,7 @@ export class RunningMachine {
     const { image, vcpuCount } = parts;
     this.#parts = parts;
     this.#events = parts.events;
-    this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount });
+    this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount, lockStep: parts.lockStep });
     const { memory } = this.#host;
     this.#control = new ControlBlock(memory);
     this.#control.setOnlineVcpus(1);
@@ -182,6 +184,7 @@ export class RunningMachine {
       uptimeMs: this.nowNs() / 1e6,
       ...tierStats(this.#vcpus),
       addressTranslation: addressTranslationStats(this.#vcpus),
+      lockStep: this.#parts.lockStep === 0 ? undefined : sumLockStep(this.#vcpus.map(({ lockStep }) => lockStep.figures)),
       memory: {
         guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,

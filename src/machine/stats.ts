@@ -1,6 +1,6 @@
 /** What a VM tells about itself. */
 import { EXIT_NAMES } from "../abi/layout.js";
-import type { AddressTranslationFigures, TranslationFigures, VcpuState } from "../cpu/index.js";
+import type { AddressTranslationFigures, LockStepFigures, TranslationFigures, VcpuState } from "../cpu/index.js";
 import type { StormStats } from "./memory/index.js";
 
 /** A snapshot of a VM's counters; a stopped VM keeps its last one. */
@@ -15,6 +15,8 @@ export interface MachineStats {
   readonly translation: TranslationFigures;
   /** How often an address was not in the TLB, and what became of it, for all vCPUs. */
   readonly addressTranslation: AddressTranslationStats;
+  /** What the lock-step check has compared; undefined = there is none. */
+  readonly lockStep: LockStepFigures | undefined;
   readonly memory: {
     /** Size of guest memory. */
     readonly guestBytes: number;

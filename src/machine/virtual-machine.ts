@@ -135,6 +135,7 @@ export class VirtualMachine implements AsyncDisposable {
       tier: options.tier ?? TIER_DEFAULT,
       sampling: source.profiled && { tasks: source.profiled.tasks },
       startsStopped: options.gdbWait === true,
+      lockStep: options.lockStep ?? 0,
       events: {
         onOutput: (console, bytes) => this.#takeOutput(console, bytes),
         onInputTaken: (console) => (console === CONSOLE_SHELL ? this.#consoleInput : this.#agentInput).flush(),

@@ -6,11 +6,11 @@
  *   0x1_0000 to 0x3_ffff for the program; every linear address below 2 MiB is mapped to itself, for user mode too
  */
 import {
-  EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, MODE_16, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_CS, SEGMENT_DS,
+  EXIT_BUDGET, EXIT_HLT, EXIT_NAMES, FRAMES_BASE, LOCK_STEP_EVERY_ADDRESS, MODE_16, MODE_32, MODE_64, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, SEGMENT_CS, SEGMENT_DS,
   SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU, VCPU_COUNT_ADDRESS,
 } from "../../abi/layout.js";
 import { createCore, type Core } from "../core.raw.js";
-import { ImmediateTranslations } from "../translator/translate.js";
+import { ImmediateTranslations, type WriteRegion } from "../translator/translate.js";
 import { VcpuState } from "../vcpu-state.raw.js";
 import type { Listing } from "./listing.js";
 
@@ -54,6 +54,13 @@ export interface Stop {
   readonly rsp: bigint;
 }
 
+/** How a program is translated: so many regions at a time, each nth entry checked by lock step, with another writer of regions. */
+export interface BareTranslation {
+  readonly regionsMax?: number;
+  readonly checkEvery?: number;
+  readonly write?: WriteRegion;
+}
+
 /** Called on an exit; true = it has been dealt with, go on. */
 export type OnExit = (exit: string, state: VcpuState) => boolean;
 
@@ -69,22 +76,26 @@ export class BareMachine {
   budget = BUDGET;
   #long = true;
 
-  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. With `translated`, what runs more than once is translated, in that many regions at a time. */
-  constructor(module: WebAssembly.Module, vcpuCount = 1, translated: false | { readonly regionsMax?: number } = false) {
+  /** A machine whose vCPU 0 runs; of the others there is only the state that they share. With `translated`, what runs more than once is translated. */
+  constructor(module: WebAssembly.Module, vcpuCount = 1, translated: false | BareTranslation = false) {
     const pages = (GUEST + MEMORY_BYTES) >>> 16;
     const memory = new WebAssembly.Memory({ initial: pages + 1, maximum: pages + 1, shared: true });
     this.memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view.setUint32(VCPU_COUNT_ADDRESS, vcpuCount, true);
+    this.#view.setUint32(LOCK_STEP_EVERY_ADDRESS, translated === false ? 0 : translated.checkEvery ?? 0, true);
     this.state = new VcpuState(memory, 0);
     this.#view.setUint32(NPT_ROOT_BASE, NPT_LEAF, true);
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated !== false ? { translator: { ...TRANSLATED, ...translated, service: new ImmediateTranslations(memory) } } : {}) });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated !== false ? { translator: { ...TRANSLATED, ...translated, service: new ImmediateTranslations(memory, translated.write) } } : {}) });
   }
 
   /** Address in the host's memory of the NPT entry of guest page `gfn`. */
   hostEntryAddress(gfn: number): number { return NPT_LEAF + gfn * 4; }
+
+  /** Where in the host's memory guest-physical `address` is, as long as its page has not been given another frame. */
+  hostAddress(address: number): number { return GUEST + address; }
 
   /** Gives guest page `gfn` its frame, or takes it away. */
   setHostPage(gfn: number, present: boolean): void {

@@ -1,6 +1,7 @@
 /** Assembles generated/run.ts: the dispatch loop with the hot handlers inlined, and the switch over the function handlers. */
 import { DEAD_TRACE, FUSED_CONDITIONS, fusedText, HOT_TEMPLATES, TRACE_END, type Form } from "./hot-templates.js";
 import type { HandlerMeaning } from "../translator/meaning.js";
+import { NOT_REPEATED } from "./not-repeated.js";
 import { rowSizes, type RowHandlers } from "./decoder-tables.js";
 import type { ParsedRow } from "./forms.js";
 
@@ -15,6 +16,12 @@ export const SPECIAL_FUNCTIONS = {
   HANDLER_ADDRESS_32: "addressShort", HANDLER_ADDRESS_LEGACY: "addressLegacy", HANDLER_ADDRESS_ONLY: "addressOnly", HANDLER_ADDRESS_ABSOLUTE: "addressAbsolute",
   HANDLER_INVALID: "invalidOpcode", HANDLER_TOO_LONG: "instructionTooLong", HANDLER_HOST_BREAKPOINT: "hostBreakpoint",
 } as const;
+
+/** Text in front of the call of a function whose effects cannot be undone, or differ each time: a stretch that is checked ends there (lock-step.ts). */
+function cut(name: string): string {
+  const reason = NOT_REPEATED[name];
+  return reason === undefined ? "" : `lockStep != IDLE ? cutStretch(L.STRETCH_END_${reason}) : `;
+}
 
 /** Numbers the handlers as rows ask for them. */
 export class HandlerRegistry {
@@ -60,6 +67,8 @@ export class HandlerRegistry {
     return id;
   }
 
+  hasFunction(name: string): boolean { return this.#functions.has(name); }
+
   /** Final number of a handler. */
   finish(id: number): number {
     this.#sealedHot = FIRST_HOT + this.#hot.size;
@@ -79,7 +88,7 @@ export class HandlerRegistry {
   }
 
   get functionCases(): string {
-    return [...this.#functions].map(([name, id]) => `    case ${this.finish(id)}: return ${name}(op);`).join("\n");
+    return [...this.#functions].map(([name, id]) => `    case ${this.finish(id)}: return ${cut(name)}${name}(op);`).join("\n");
   }
 
   get functionImports(): string {
@@ -162,6 +171,8 @@ export function handlersOf(parsed: ParsedRow, registry: HandlerRegistry): RowHan
 
 /** The text of generated/run.ts. */
 export function runLoopText(registry: HandlerRegistry): string {
+  const unknown = Object.keys(NOT_REPEATED).filter((name) => !registry.hasFunction(name));
+  if (unknown.length > 0) throw new Error(`not-repeated.ts names functions that no row has: ${unknown.join(", ")}`);
   return `// Generated from the instruction table by src/cpu/generate. Do not edit.
 import * as L from "./layout";
 import { BAIL_JUMP, BAIL_NEXT, TRACE_SECOND_GFN } from "../op";
@@ -173,6 +184,7 @@ import { currentTlb, tlbEntry } from "../tlb";
 import { signedOverflow64 } from "../integer";
 import { writeRegionFlags } from "../region-flags";
 import { dropPcCache, pcCacheSlot, warmTrace } from "../code-cache";
+import { checkDue, checkEntry, checkEvery, cutStretch, IDLE, lockStep, regionsHeld } from "../lock-step";
 import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, leaveTrace, quickKey, regionOverdraft } from "../dispatch";
 ${registry.functionImports}
 
@@ -277,7 +289,18 @@ export function interpret(c: u32, budget: i32): i32 {
         op += 32; continue;
       }
       case 5: { // REGION: the translation of this trace and of those around it; with no budget left the interpreter does the one trace it has begun
-        if (remaining < overdraft) { op += 32; continue; }
+        if (remaining < overdraft || regionsHeld) { op += 32; continue; }
+        if (checkEvery != 0 && lockStep == IDLE && checkDue()) {
+          const counted = i32(load<u16>(trace + 20));
+          const done = checkEntry(trace, remaining - overdraft + counted);
+          // What could not be checked is left to the interpreter; behind a difference the dispatcher ends the run.
+          if (done == 0 && lockStep == IDLE) { op += 32; continue; }
+          remaining += counted - done;
+          link = 0;
+          quick = false;
+          op = dispatchOp;
+          continue;
+        }
         const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining - overdraft + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : 0, pcEpoch);
         remaining = i32(answer >> 32) + overdraft;
         op = u32(answer);

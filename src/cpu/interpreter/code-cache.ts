@@ -16,6 +16,7 @@ import {
 import { cpu } from "./state";
 import { decodeTrace, decodedSecondGfn, singleInstructionTraces } from "./decode";
 import { beginDecoding, codeStores, endDecoding } from "./code-sharing";
+import { IDLE, lockStep } from "./lock-step";
 import { fetchGfn, fetchPointer } from "./memory";
 import { kernelPcNonGlobal, noteKernelPcNonGlobal } from "./tlb";
 
@@ -149,6 +150,8 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
     trace = load<u32>(trace + TRACE_HASH_NEXT);
   }
   if (trace == 0) {
+    // What is run twice leaves the traces as they are.
+    if (lockStep != IDLE) return 0;
     trace = makeTrace(rip, linear, code, gfn, traceKey, mode);
     if (trace == 0) return 0;
     // The arena may have been emptied, which bumps the epochs and so the key; the slot is then filled at the next look-up.

@@ -23,6 +23,7 @@ import { storeAwaited, takePortAnswer } from "./port-strings";
 import { endInterruptShadow, interruptsHeld } from "./interrupt-window";
 import { FLAG_IF, FLAG_TF } from "./flags";
 import { endStanding } from "./split-lock";
+import { DIFFERENT, endsAtTrace, endsInTrace, goesOn, IDLE, joinLockStep, lockStep } from "./lock-step";
 
 const NO_VECTOR: u32 = 0xffff_ffff;
 const NO_GFN: u32 = 0xffff_ffff;
@@ -67,6 +68,7 @@ export function initialise(base: u32): void {
   flushTlb();
   resetCodeCache();
   joinCodeSharing();
+  joinLockStep();
 }
 
 /** To be called before the loop runs. Returns the part of the budget that it is to begin with. */
@@ -166,10 +168,26 @@ function noteCodeBase(): void {
   store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
 }
 
+/** As enterDispatch, in a stretch that is checked (lock-step.ts): requests and interrupts wait until it is over. */
+function enterInStretch(): u32 {
+  dispatchExit = 0;
+  if (endsAtTrace(dispatchRemaining)) return 0;
+  if (((load<u64>(cpu + L.VCPU_dr + 56) & 0xff) | (load<u64>(cpu + L.VCPU_rflags) & FLAG_TF)) != 0) { goesOn(0, dispatchRemaining); return 0; }
+  const rip = load<u64>(cpu + L.VCPU_rip);
+  const user = load<u32>(cpu + L.VCPU_cpl) == 3;
+  const slot = pcCacheSlot(cpu + (user ? L.VCPU_AREA_userPcCache : L.VCPU_AREA_kernelPcCache), rip);
+  const key = pcCacheKey(user);
+  const trace = load<u64>(slot) == rip && load<u32>(slot + 8) == key ? load<u32>(slot + 12) : findTrace(rip, slot, key);
+  if (!goesOn(trace, dispatchRemaining)) return 0;
+  dispatchQuick = true;
+  return enter(trace);
+}
+
 /** Finds the trace to run at VCPU.rip. `link` is the branch field to point at it, 0 for none, in trace `from`. */
 export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   dispatchRemaining = remaining;
   dispatchQuick = false;
+  if (lockStep != IDLE) return lockStep == DIFFERENT ? exitWith(L.EXIT_LOCK_STEP) : enterInStretch();
   if (stepped) {
     stepped = false;
     setRunsAlone(false);
@@ -314,6 +332,10 @@ export function leaveTrace(trace: u32, remaining: i32): u32 {
     stepped = false;
     setRunsAlone(false);
   } else updateAccessWatch();
+  if (lockStep != IDLE) {
+    dispatchExit = 0;
+    return endsInTrace(reason, dispatchRemaining) ? 0 : cpu + L.VCPU_AREA_dispatchOps;
+  }
   if (reason == BAIL_FAULT || reason == BAIL_TRAP) {
     if (!deliverRecorded()) return exitRecorded();
   } else if (reason == BAIL_EXIT || reason == BAIL_EXIT_NEXT) {

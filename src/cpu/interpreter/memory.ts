@@ -12,6 +12,8 @@ import { APIC_WRITE, apicExit, apicReadPointer, apicWrite } from "./apic-access"
 import { codeWritten } from "./code-sharing";
 import { dataBreakpoint } from "./debug";
 import { hostWatching, watchForHost } from "./host-debug";
+import { cutStretch, IDLE, lockStep } from "./lock-step";
+import { keepPage } from "./lock-step-pages";
 import {
   ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, isCanonical, needPage, nptEntryAddress, unanswerable, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walk, walkGlobal,
 } from "./page-walk";
@@ -46,6 +48,7 @@ function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   const entryAddress = nptEntryAddress(gpa >> 12);
   let entry = entryAddress == 0 ? 0 : load<u32>(entryAddress);
   const apicFrame = load<u32>(cpu + L.VCPU_apicAccessFrame);
+  if (lockStep != IDLE && ((gpa >> 12) == L.APIC_ACCESS_GFN || ((entry & L.NPT_PRESENT) != 0 && (entry & 0xffff_f000) == apicFrame))) return cut(L.STRETCH_END_apic);
   if ((entry & L.NPT_PRESENT) != 0 && (entry & 0xffff_f000) == apicFrame) return resolveApic(gpa, size, access);
   if ((gpa >> 12) == L.APIC_ACCESS_GFN) {
     if (apicFrame == 0) return isAnswered(gpa, access) ? 1 : apicExit(gpa, size, access == ACCESS_WRITE);
@@ -63,8 +66,18 @@ function resolve(va: u64, size: u32, access: u32, view: u32): u32 {
   }
   resolvedCode = (entry & L.NPT_CODE) != 0;
   const frame = entry & 0xffff_f000;
+  if (lockStep != IDLE && access == ACCESS_WRITE) {
+    if (resolvedCode) return cut(L.STRETCH_END_code);
+    if (!keepPage(u32(gpa >> 12), frame)) return cut(L.STRETCH_END_pages);
+  }
   if (!lookAtEachAccess && !(lookAtUserAccess && view == VIEW_USER)) fillTlb(va, u32(gpa >> 12), frame, entry, view);
   return frame | (u32(gpa) & 0xfff);
+}
+
+/** Ends a stretch that is checked in front of this access. Returns 0. */
+function cut(reason: u32): u32 {
+  cutStretch(reason);
+  return 0;
 }
 
 /** Whether the run loop has answered this access to a device's register. */

@@ -3,6 +3,8 @@
  * Intel SDM vol 3 §4.3 to §4.5 (paging), §4.6 (access rights), §4.7 (page faults), §4.8 (accessed and dirty).
  */
 import * as L from "./generated/layout";
+import { cutStretch, IDLE, lockStep } from "./lock-step";
+import { isKept } from "./lock-step-pages";
 import { BAIL_EXIT } from "./op";
 import { bail, count, cpu, raiseError, setBail, VECTOR_PF } from "./state";
 
@@ -119,6 +121,12 @@ function pageFault(va: u64, access: u32, user: bool, present: bool, reserved: bo
   return u64(-1);
 }
 
+/** Ends a stretch that is checked in front of the access: marks in a page that it stored to would be undone with what it stored. Returns -1. */
+function cutWalk(): u64 {
+  cutStretch(L.STRETCH_END_pageTable);
+  return u64(-1);
+}
+
 /** Sets `bits` in the page-table entry at `pointer`, unless another thread changed it. Returns false to walk again. */
 // @ts-ignore: decorator
 @inline function setEntryBits(pointer: u32, entry: u64, bits: u64): bool {
@@ -163,7 +171,10 @@ export function walk(va: u64, access: u32, view: u32, quiet: bool): u64 {
     userAllowed = userAllowed && (entry & PTE_USER) != 0;
     executable = executable && (entry & PTE_NX) == 0;
     if (!leaf) {
-      if ((entry & PTE_ACCESSED) == 0 && !quiet && !setEntryBits(pointer, entry, PTE_ACCESSED)) { shift += 9; continue; }
+      if ((entry & PTE_ACCESSED) == 0 && !quiet) {
+        if (lockStep != IDLE && isKept(pointer)) return cutWalk();
+        if (!setEntryBits(pointer, entry, PTE_ACCESSED)) { shift += 9; continue; }
+      }
       table = entry & ADDRESS_MASK;
       continue;
     }
@@ -171,6 +182,7 @@ export function walk(va: u64, access: u32, view: u32, quiet: bool): u64 {
     let bits: u64 = PTE_ACCESSED;
     if (access == ACCESS_WRITE) bits |= PTE_DIRTY;
     if ((entry & bits) != bits && !quiet) {
+      if (lockStep != IDLE && isKept(pointer)) return cutWalk();
       if (!setEntryBits(pointer, entry, bits)) { shift += 9; continue; }
       entry |= bits;
     }

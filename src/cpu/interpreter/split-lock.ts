@@ -14,6 +14,7 @@
  * who waits is waited for, and the only wait is for traces to end. What the host's threads do to the same bytes is not stopped.
  */
 import * as L from "./generated/layout";
+import { IDLE, lockStep } from "./lock-step";
 import { cpu } from "./state";
 
 /** Looks before the first sleep. Traces end within a microsecond where the other vCPU's thread has a processor. */
@@ -46,6 +47,8 @@ export function endStanding(): void {
 
 /** Takes the lock, with nothing of the instruction done. Others that want it wait; what else they do goes on. */
 export function takeSplitLock(): void {
+  // A vCPU that checks a stretch has it, and the others stand.
+  if (lockStep != IDLE) return;
   if (atomic.cmpxchg<u32>(L.SPLIT_LOCK_ADDRESS, 0, cpu) == 0) return;
   beginStanding();
   for (let looks: u32 = 0; ; looks++) {
@@ -58,6 +61,7 @@ export function takeSplitLock(): void {
 
 /** Returns when no other vCPU is within an instruction; none begins one before the lock is free. Precondition: the caller has the lock. */
 export function stopOthers(): void {
+  if (lockStep != IDLE) return;
   const count = load<u32>(L.VCPU_COUNT_ADDRESS);
   for (let vcpu: u32 = 0; vcpu < count; vcpu++) {
     if (stateOf(vcpu) != cpu) atomic.or<u32>(stateOf(vcpu) + L.VCPU_request, L.REQUEST_CODE_LOG);
@@ -71,4 +75,4 @@ export function stopOthers(): void {
   }
 }
 
-export function freeSplitLock(): void { atomic.store<u32>(L.SPLIT_LOCK_ADDRESS, 0); }
+export function freeSplitLock(): void { if (lockStep == IDLE) atomic.store<u32>(L.SPLIT_LOCK_ADDRESS, 0); }

@@ -8,6 +8,8 @@ import { count, cpu } from "./state";
 import { forgetPcCachePage } from "./code-cache";
 import { FLAG_AC } from "./flags";
 import { isPageWatched } from "./host-debug";
+import { checkEvery, IDLE, lockStep } from "./lock-step";
+import { isKept, noteWriteTag } from "./lock-step-pages";
 import {
   setSupervisorProtected, supervisorProtected, VIEW_KERNEL, VIEW_OPEN, VIEW_USER, walkDirty, walkExecutable, walkGlobal, walkReadable, walkShift, walkWritable,
 } from "./page-walk";
@@ -167,7 +169,11 @@ export function fillTlb(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): v
   }
   // Every access to a page with a watchpoint of the host takes the slow way; it may be fetched from as ever.
   const watched = isPageWatched(page);
-  const writes = !watched && walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
+  let writes = !watched && walkWritable && walkDirty && (entry & (L.NPT_WRITABLE | L.NPT_DIRTY | L.NPT_CODE)) == (L.NPT_WRITABLE | L.NPT_DIRTY);
+  if (writes && checkEvery != 0) {
+    if (lockStep != IDLE && !isKept(frame)) writes = false;
+    else noteWriteTag(slot);
+  }
   store<u64>(slot + L.TLB_TAG_READ, walkReadable && !watched ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_WRITE, writes ? page : u64(-1));
   store<u64>(slot + L.TLB_TAG_EXECUTE, walkExecutable ? page : u64(-1));

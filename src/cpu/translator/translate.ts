@@ -48,6 +48,9 @@ export interface TranslationService {
   receive(): Translation | undefined;
 }
 
+/** Who writes a region's function: `writeRegion`, or one that does it wrong, to test what checks it. */
+export type WriteRegion = typeof writeRegion;
+
 /** How often the traces of the vCPU whose state begins at `base` have been dropped altogether. */
 export function arenaFlushes(memory: WebAssembly.Memory, base: number): number {
   return Number(new DataView(memory.buffer).getBigUint64(base + VCPU.counterArenaFlushes, true));
@@ -57,7 +60,7 @@ export function arenaFlushes(memory: WebAssembly.Memory, base: number): number {
  * Does one job. The vCPU may drop traces, or all of them, while they are read: what is read then makes no sense, and is not entered by the vCPU, whatever
  * comes of it.
  */
-export function translate(memory: WebAssembly.Memory, job: TranslationJob): Translation {
+export function translate(memory: WebAssembly.Memory, job: TranslationJob, write: WriteRegion = writeRegion): Translation {
   const begun = performance.now();
   const { flushes, base } = job;
   const answer = (module: WebAssembly.Module | undefined, regions: Translation["regions"], bytes: number): Translation =>
@@ -66,7 +69,7 @@ export function translate(memory: WebAssembly.Memory, job: TranslationJob): Tran
     const reader = new TraceReader(memory, base);
     const regions = job.regions.map(({ slot, first, traces }) => {
       const read = traces.map((trace) => reader.read(trace)).sort((a, b) => (a.rip < b.rip ? -1 : 1));
-      const { code, entries } = writeRegion(read, { slot, base, first: read.findIndex(({ address }) => address === first) });
+      const { code, entries } = write(read, { slot, base, first: read.findIndex(({ address }) => address === first) });
       const shut = read.map(({ address }) => address).filter((_, block) => !entries.includes(block));
       return { region: { slot, entries: entries.map((entry) => ({ trace: read[entry]!.address, entry })), shut }, code };
     });
@@ -82,8 +85,8 @@ export function translate(memory: WebAssembly.Memory, job: TranslationJob): Tran
 export class ImmediateTranslations implements TranslationService {
   readonly #done: Translation[] = [];
 
-  constructor(readonly memory: WebAssembly.Memory) {}
+  constructor(readonly memory: WebAssembly.Memory, readonly write: WriteRegion = writeRegion) {}
 
-  submit(job: TranslationJob): void { this.#done.push(translate(this.memory, job)); }
+  submit(job: TranslationJob): void { this.#done.push(translate(this.memory, job, this.write)); }
   receive(): Translation | undefined { return this.#done.shift(); }
 }

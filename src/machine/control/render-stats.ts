@@ -1,4 +1,5 @@
 /** Counters and vCPUs, as text. */
+import type { LockStepFigures } from "../../cpu/index.js";
 import type { StormStats } from "../memory/index.js";
 import type { MachineStats } from "../stats.js";
 import type { VcpuReport } from "../vcpu-report.js";
@@ -37,13 +38,14 @@ export function renderStorm({ rate, moves, movesPerSecond, pinned, seed }: Storm
   ]);
 }
 
-function guestPairs({ uptimeMs, bootMs, instructions, translation, memory }: MachineStats): (readonly [string, Cell])[] {
+function guestPairs({ uptimeMs, bootMs, instructions, translation, lockStep, memory }: MachineStats): (readonly [string, Cell])[] {
   const { pagesTouched, guestBytes, framesInUse, framesTotal, limitBytes, stall } = memory;
   return [
     ["up", `${(uptimeMs / 1000).toFixed(1)} s`],
     ["init ready after", bootMs === undefined ? "not yet" : `${(bootMs / 1000).toFixed(2)} s`],
     ...Object.entries(instructions).map(([tier, count]) => [`instructions (${tier})`, count] as const),
     ["translated", `${translation.regions} regions, ${Math.round(translation.bytes / 1024)} KiB, in ${translation.milliseconds.toFixed(0)} ms`],
+    ...(lockStep === undefined ? [] : lockStepPairs(lockStep)),
     ["memory touched", `${(pagesTouched / PAGES_PER_MIB).toFixed(1)} MiB of ${guestBytes / BYTES_PER_MIB} MiB`],
     ["frames in use", `${framesInUse} of ${framesTotal}`],
     ...(limitBytes === undefined ? [] : [["memory limit", `${limitBytes / BYTES_PER_MIB} MiB`] as const]),
@@ -59,6 +61,14 @@ function addressPairs(stats: MachineStats["addressTranslation"]): (readonly [str
     ["by reads, writes, fetches", `${walkReads}, ${walkWrites} (${withheldWrites} of them for the right to write), ${walkFetches}`],
     ["nested look-ups", `${nestedLookups}, ${nestedMisses} without a frame`],
     ["TLB flushes", `${flushesNonGlobal} by CR3, ${flushesPage} of a page, ${flushesFrames} of frames, ${flushesAll} of all`],
+  ];
+}
+
+function lockStepPairs({ checked, instructions, skipped, differences }: LockStepFigures): (readonly [string, Cell])[] {
+  const skips = Object.entries(skipped).map(([reason, count]) => `${count} for ${reason}`);
+  return [
+    ["lock step", `${checked} stretches agreed, of ${instructions} instructions; ${differences === 0 ? "no difference" : "a difference"}`],
+    ...(skips.length === 0 ? [] : [["not checked", skips.join(", ")] as const]),
   ];
 }
 

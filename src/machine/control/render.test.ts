@@ -103,3 +103,11 @@ test("a result reads the same after its way through JSON", () => {
     assert.equal(rendered(words, JSON.parse(JSON.stringify(result))), rendered(words, result));
   }
 });
+
+test("stats of a VM whose translated code is checked", () => {
+  const figures = { checked: 60_465, instructions: 22_494_456, ends: { "its length": 60_000 }, skipped: { "an exit": 36, "a request": 2 }, differences: 0 };
+  const lines = rendered("stats", { ...TEST_STATS, lockStep: figures }).split("\n");
+  assert.match(lines.find((line) => line.startsWith("lock step")) ?? "", /60465 stretches agreed, of 22494456 instructions; no difference$/);
+  assert.match(lines.find((line) => line.startsWith("not checked")) ?? "", /36 for an exit, 2 for a request$/);
+  assert.ok(!rendered("stats", TEST_STATS).includes("lock step"));
+});

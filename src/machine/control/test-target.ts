@@ -41,6 +41,7 @@ export const TEST_STATS: MachineStats = {
     walks: 123_000, walksPerMillionInstructions: 328, walkReads: 60_000, walkWrites: 43_000, walkFetches: 20_000, withheldWrites: 9000, fills: 119_000, pageFaults: 4000,
     nestedLookups: 480_000, nestedMisses: 19_475, flushesAll: 40, flushesNonGlobal: 900, flushesPage: 3000, flushesFrames: 12,
   },
+  lockStep: undefined,
   memory: { guestBytes: 2 ** 28, pagesTouched: 19_523, framesInUse: 19_523, framesTotal: 69_632, limitBytes: 2 ** 26, stall: "it is full" },
   pages: {
     counts: { invalidations: 12, invalidationMs: 3.14159, framesMoved: 345 },

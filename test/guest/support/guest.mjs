@@ -14,6 +14,8 @@ export const COMMAND_TIMEOUT_MS = 120_000;
 const BOOT_TIMEOUT_MS = 120_000;
 /** UNPINNED_TIER: the tier that every guest runs with (--tier); absent = the default, both. */
 const tier = /** @type {import("../../../dist/machine/index.js").Tier | undefined} */ (process.env["UNPINNED_TIER"]);
+/** UNPINNED_LOCK_STEP: every how manyth entry into translated code is checked in every guest (--lock-step); absent = none. */
+const lockStep = Number(process.env["UNPINNED_LOCK_STEP"] ?? 0);
 
 /** @typedef {import("../../../dist/machine/index.js").VirtualMachineOptions} VirtualMachineOptions */
 /** @typedef {{ exitCode: number, stdout: string, stderr: string }} Answer What a command wrote and how it ended. */
@@ -24,7 +26,7 @@ const tier = /** @type {import("../../../dist/machine/index.js").Tier | undefine
  * @returns {Promise<VirtualMachine>}
  */
 export async function bootGuest(options = {}) {
-  const vm = await VirtualMachine.create({ mode: "exec", ...(tier === undefined ? {} : { tier }), ...options });
+  const vm = await VirtualMachine.create({ mode: "exec", ...(tier === undefined ? {} : { tier }), ...(lockStep === 0 ? {} : { lockStep }), ...options });
   try {
     await vm.ready({ signal: AbortSignal.timeout(BOOT_TIMEOUT_MS) });
   } catch (error) {

@@ -137,13 +137,15 @@ function buildScripts(rounds) {
 }
 
 /**
- * Runs steps in turn; a wrong answer throws.
+ * Runs steps in turn, while `goesOn` says so; a wrong answer throws.
  * @param {VirtualMachine} vm
  * @param {readonly Step[]} steps
+ * @param {{ timeoutMs?: number, goesOn?: () => boolean }} [options] how long one step may take
  */
-export async function runSteps(vm, steps) {
+export async function runSteps(vm, steps, { timeoutMs = STEP_TIMEOUT_MS, goesOn = () => true } = {}) {
   for (const { name, script, expected } of steps) {
-    const { exitCode, stdout, stderr } = await vm.exec(script, { timeoutMs: STEP_TIMEOUT_MS }).catch((error) => {
+    if (!goesOn()) return;
+    const { exitCode, stdout, stderr } = await vm.exec(script, { timeoutMs }).catch((error) => {
       throw new Error(`${name}: ${error.message}\n${vm.log().slice(-2000)}`, { cause: error });
     });
     if (stdout !== expected) assert.fail(`${name} (status ${exitCode}):\n${describeDifference(stdout, expected)}\n${stderr}`);
