@@ -48,6 +48,8 @@ export interface TranslationFigures {
   readonly milliseconds: number;
   /** How often the interpreter has entered a region. */
   readonly entries: number;
+  /** How often a region has gone on in another one by itself. */
+  readonly links: number;
   /** How often all regions were given up because there were too many. */
   readonly evictions: number;
   /** Samples of what was about to run, and those of them that were in translated code. */
@@ -167,7 +169,7 @@ export class VcpuState {
     const counter = (offset: number): number => Number(this.#u64[offset >> 3]!);
     return {
       regions: counter(VCPU.counterRegions), traces: counter(VCPU.counterRegionTraces), bytes: counter(VCPU.counterRegionBytes),
-      milliseconds: counter(VCPU.counterTranslationNs) / 1e6, entries: counter(VCPU.counterRegionEntries), evictions: counter(VCPU.counterRegionEvictions),
+      milliseconds: counter(VCPU.counterTranslationNs) / 1e6, entries: counter(VCPU.counterRegionEntries), links: counter(VCPU.counterRegionLinks), evictions: counter(VCPU.counterRegionEvictions),
       samples: counter(VCPU.counterSamples), samplesTranslated: counter(VCPU.counterRegionSamples),
     };
   }
