@@ -195,6 +195,20 @@ function loadDoubles(w: BlockWriter, op: Op): void {
   w.code.access(W.i64Load).set(LOCAL.scratch2).i32(op.reg).access(W.i64Load).set(LOCAL.value);
 }
 
+/**
+ * Does `native` where the i32 on the stack is not 0, and MXCSR says that the host's rounding is the guest's and no flag of precision can be missing; else what
+ * `aside` writes.
+ */
+function nativelyOr(w: BlockWriter, aside: () => void, native: () => void): void {
+  const { code, base } = w;
+  code.i32(base + VCPU.mxcsr).access(W.i32Load).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq, W.i32And);
+  code.open(W.if);
+  native();
+  code.op(W.else);
+  aside();
+  code.close();
+}
+
 /** Scalar arithmetic on doubles by the host's, where operands, result and MXCSR show that no flag can arise; else by the interpreter. */
 const arithmetic = (opcode: number): EmitVector => (w, op, aside) => {
   const { code } = w;
@@ -205,19 +219,9 @@ const arithmetic = (opcode: number): EmitVector => (w, op, aside) => {
   code.op(W.i32And);
   pushIsSafe(w, LOCAL.scratch3);
   code.op(W.i32And);
-  pushIsNative(w);
-  code.op(W.i32And);
-  code.open(W.if);
-  code.i32(op.reg).get(LOCAL.scratch3).access(W.i64Store).op(W.else);
-  aside();
-  code.close();
+  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.scratch3).access(W.i64Store));
   return true;
 };
-
-/** Pushes MXCSR's say whether the host's rounding is the guest's, and no flag of precision can be missing. */
-function pushIsNative(w: BlockWriter): void {
-  w.code.i32(w.base + VCPU.mxcsr).access(W.i32Load).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq);
-}
 
 /** Pushes the lanes of `local` whose magnitude is 0 (sse-float.ts, zero64), or is above `least` and finite (normal64, safe64). */
 function pushLanes(w: BlockWriter, local: number, least?: bigint): void {
@@ -252,12 +256,7 @@ const packed = (opcode: number, pushAllowed: (w: BlockWriter) => void): EmitVect
   code.simdAccess(SIMD.load).set(LOCAL.right).i32(op.reg).simdAccess(SIMD.load).tee(LOCAL.left).get(LOCAL.right).simd(opcode).set(LOCAL.vector);
   pushAllowed(w);
   code.simd(SIMD.i64AllTrue);
-  pushIsNative(w);
-  code.op(W.i32And);
-  code.open(W.if);
-  code.i32(op.reg).get(LOCAL.vector).simdAccess(SIMD.store).op(W.else);
-  aside();
-  code.close();
+  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.vector).simdAccess(SIMD.store));
   return true;
 };
 
@@ -295,16 +294,12 @@ const truncateDouble = (size: 32 | 64): EmitVector => (w, op, aside) => {
   locateSource(w, op, 8, false);
   pushSource(w, op);
   code.access(W.i64Load).tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
-  pushIsNative(w);
-  code.op(W.i32And);
-  code.open(W.if);
-  code.get(LOCAL.value).op(W.f64FromBits);
-  if (size === 32) code.op(W.i32TruncF64S, W.i64ExtendU);
-  else code.op(W.i64TruncF64S);
-  w.setRegister(op.reg, 64);
-  code.op(W.else);
-  aside();
-  code.close();
+  nativelyOr(w, aside, () => {
+    code.get(LOCAL.value).op(W.f64FromBits);
+    if (size === 32) code.op(W.i32TruncF64S, W.i64ExtendU);
+    else code.op(W.i64TruncF64S);
+    w.setRegister(op.reg, 64);
+  });
   return true;
 };
 
@@ -314,12 +309,8 @@ const fromInteger64: EmitVector = (w, op, aside) => {
   w.checkSse(op);
   if (isMemory(op)) w.loadOperand(op, 64);
   else w.pushValue(op, op.rm, 64);
-  code.set(LOCAL.value);
-  pushIsNative(w);
-  code.open(W.if);
-  code.i32(op.reg).get(LOCAL.value).op(W.f64ConvertI64S).access(W.f64Store).op(W.else);
-  aside();
-  code.close();
+  code.set(LOCAL.value).i32(1);
+  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.value).op(W.f64ConvertI64S).access(W.f64Store));
   return true;
 };
 

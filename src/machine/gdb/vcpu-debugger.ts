@@ -24,6 +24,7 @@ import {
 } from "../../abi/layout.js";
 import { type DebugTable, type VcpuState, type Watchpoint, writeDebugTable } from "../../cpu/index.js";
 import { clearRequest, isAtGate, makeAllVcpusRequest } from "../../exit/index.js";
+import { PendingAnswers } from "../pending-answers.js";
 import type { DebugCommand, DebugRequest, DebugResult, DebugResults } from "./messages.js";
 
 /** What a vCPU is to do when the others are told what they are to do. */
@@ -47,17 +48,11 @@ export interface VcpuDebuggerParts {
   send(vcpu: number, request: DebugRequest): void;
 }
 
-interface Waiting {
-  readonly resolve: (result: DebugResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** Used by the main thread, by one debugger at a time. */
 export class VcpuDebugger {
   readonly #parts: VcpuDebuggerParts;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new PendingAnswers<DebugResult>();
   #stopWaiters: { resolve(): void; reject(error: unknown): void }[] = [];
-  #nextId = 1;
   #error: unknown;
   #breakpoints: readonly bigint[] = [];
   #watchpoints: readonly Watchpoint[] = [];
@@ -129,9 +124,7 @@ export class VcpuDebugger {
   /** Has the thread of `vcpu` carry out `command`. Precondition: the vCPUs stand. Rejects when the VM has ended. */
   async ask<Command extends DebugCommand>(vcpu: number, command: Command): Promise<DebugResults[Command["name"]]> {
     if (this.#error !== undefined) throw this.#error;
-    const id = this.#nextId++;
-    const result = await new Promise<DebugResult>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+    const result = await this.#pending.ask((id) => {
       this.#parts.send(vcpu, { id, command });
       this.#parts.vcpus[vcpu]!.postRequest(REQUEST_DEBUG_MESSAGE);
     });
@@ -140,17 +133,14 @@ export class VcpuDebugger {
 
   /** Takes the answer of a vCPU's thread. */
   take(id: number, result: DebugResult): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    waiting?.resolve(result);
+    this.#pending.take(id, result);
   }
 
   /** The VM has ended: everything that waits, and all later calls, reject with `error`. */
   fail(error: unknown): void {
     this.#error = error;
-    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#pending.fail(error);
     for (const { reject } of this.#stopWaiters.splice(0)) reject(error);
-    this.#waiting.clear();
   }
 }
 

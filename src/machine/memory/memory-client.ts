@@ -1,18 +1,13 @@
 /** The main thread's end of the commands to the memory thread: pairs answers with questions. */
+import { PendingAnswers } from "../pending-answers.js";
 import type { MemoryCommand, MemoryCommandName, MemoryRequest, MemoryResults } from "./memory-command.js";
 
 type AnyResult = MemoryResults[MemoryCommandName];
 
-interface Waiting {
-  readonly resolve: (result: AnyResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** Commands of one VM. */
 export class MemoryClient {
   readonly #send: (request: MemoryRequest) => void;
-  readonly #waiting = new Map<number, Waiting>();
-  #nextId = 1;
+  readonly #pending = new PendingAnswers<AnyResult>();
   #error: unknown;
 
   /** `send` brings a request to the memory thread and wakes it. */
@@ -23,25 +18,17 @@ export class MemoryClient {
   /** Resolves with the command's result. Rejects when the VM has ended. */
   async run<Command extends MemoryCommand>(command: Command): Promise<MemoryResults[Command["name"]]> {
     if (this.#error !== undefined) throw this.#error;
-    const id = this.#nextId++;
-    const result = await new Promise<AnyResult>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#send({ id, command });
-    });
-    return result as MemoryResults[Command["name"]];
+    return await this.#pending.ask((id) => this.#send({ id, command })) as MemoryResults[Command["name"]];
   }
 
   /** Takes an answer of the memory thread. */
   take(id: number, result: AnyResult): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    waiting?.resolve(result);
+    this.#pending.take(id, result);
   }
 
   /** Every waiting and later command rejects with `error`. */
   fail(error: unknown): void {
     this.#error = error;
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    this.#pending.fail(error);
   }
 }
