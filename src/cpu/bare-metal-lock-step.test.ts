@@ -11,7 +11,7 @@ import { DATA, VECTOR } from "./bare-metal/harness.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
 import { BareMachine, type BareTranslation, type Stop } from "./bare-metal/machine.js";
 import { compileCore } from "./core.raw.js";
-import { type LockStepDifference, RAX, RBX, RCX, RDX, RSI, VcpuState } from "./index.js";
+import { type LockStepDifference, type LockStepFigures, LockStepReport, RAX, RBX, RCX, RDX, RSI, VcpuState } from "./index.js";
 import { writeRegion } from "./translator/region.js";
 import type { WriteRegion } from "./translator/translate.js";
 
@@ -128,9 +128,9 @@ function setRegisters({ state }: BareMachine, registers: Registers): void {
 }
 
 /** Runs with and without checks, and asserts that nothing is different but the checks' figures. Returns those. */
-function assertSame(program: Listing, registers: Registers, translated: BareTranslation, prepare?: (machine: BareMachine) => void): BareMachine["state"]["lockStep"]["figures"] {
+function assertSame(program: Listing, registers: Registers, translated: BareTranslation, prepare?: (machine: BareMachine) => void): LockStepFigures {
   const [plain, checked] = [run(program, registers, false, prepare), run(program, registers, translated, prepare)];
-  const { figures, difference } = checked.machine.state.lockStep;
+  const { figures, difference } = new LockStepReport(checked.machine.state);
   assert.equal(difference, undefined, JSON.stringify(difference));
   assert.ok(figures.checked > 10 && figures.instructions > ROUNDS / 3, JSON.stringify(figures));
   assert.deepEqual(checked.stop, plain.stop);
@@ -179,7 +179,7 @@ function codeOf(program: Listing, { blocks }: LockStepDifference): number[][] {
 
 test("an ADC translated without the carry is found where it stands, with what was expected", () => {
   const { machine, stop } = run(SUMS, { [RCX]: ROUNDS, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 }, { checkEvery: 1, write: mistaking("adc", "add") });
-  const { difference, figures } = machine.state.lockStep;
+  const { difference, figures } = new LockStepReport(machine.state);
   assert.equal(stop.exit, "lock-step-difference");
   assert.equal(figures.differences, 1);
   assert.ok(difference?.narrowed === true);
@@ -194,7 +194,7 @@ test("an ADC translated without the carry is found where it stands, with what wa
 
 test("an addition to memory translated as a subtraction is found, with the word of memory", () => {
   const { machine, stop } = run(STORES, { [RBX]: DATA + 8, [RCX]: HALF, [RSI]: DATA + 0x5000 }, { checkEvery: 1, write: mistaking("add", "xor") });
-  const { difference } = machine.state.lockStep;
+  const { difference } = new LockStepReport(machine.state);
   assert.equal(stop.exit, "lock-step-difference");
   const word = difference?.values.find(({ name }) => name.startsWith("memory at 0x2"));
   assert.ok(word !== undefined, JSON.stringify(difference));
@@ -204,13 +204,13 @@ test("an addition to memory translated as a subtraction is found, with the word 
 
 test("a translation that differs in flags alone is found", () => {
   const { machine } = run(COMPARES, { [RCX]: ROUNDS, [RAX]: 3 }, { checkEvery: 1, write: mistaking("cmp", "test") });
-  assert.deepEqual(machine.state.lockStep.difference?.values.map(({ name }) => name), ["rflags"]);
+  assert.deepEqual(new LockStepReport(machine.state).difference?.values.map(({ name }) => name), ["rflags"]);
 });
 
 test("one entry in many is checked, and an unsound translation is found all the same", () => {
   const { machine, stop } = run(SUMS, { [RCX]: 100_000, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 }, { checkEvery: 20, write: mistaking("adc", "add") });
   assert.equal(stop.exit, "lock-step-difference");
-  assert.notEqual(machine.state.lockStep.difference, undefined);
+  assert.notEqual(new LockStepReport(machine.state).difference, undefined);
 });
 
 // ---------------------------------------------------------------------------------------------------- others at the same page
@@ -233,11 +233,11 @@ async function countWhile(context: TestContext, machine: BareMachine, thread: Wo
       atomicAdd(state.words, state.wordIndex(VCPU.guestEpoch), 1);
       core.translateHot();
     }
-    assert.equal(reason, EXIT_HLT, JSON.stringify(state.lockStep.difference));
+    assert.equal(reason, EXIT_HLT, JSON.stringify(new LockStepReport(state).difference));
   }
   atomicStore(stop, 0, 1);
   await ended;
-  assert.ok(state.lockStep.figures.checked > 100, JSON.stringify(state.lockStep.figures));
+  assert.ok(new LockStepReport(state).figures.checked > 100, JSON.stringify(new LockStepReport(state).figures));
   assert.deepEqual([machine.u64(DATA), machine.u64(DATA + 0x100)], [BigInt(passes * ROUNDS), BigInt(passes * ROUNDS)]);
   return passes;
 }

@@ -1,5 +1,6 @@
 /** What the lock-step check of one vCPU has found (interpreter/lock-step.ts): its figures, and the difference that stopped the vCPU. */
 import { LOCK_STEP, STRETCH_END_NAMES, VCPU, VCPU_AREA } from "../abi/layout.js";
+import { type VcpuState, vcpuStateAddress } from "./vcpu-state.raw.js";
 
 /** Figures of the lock-step check. */
 export interface LockStepFigures {
@@ -40,13 +41,13 @@ const REASON_COUNT = STRETCH_END_NAMES.length;
 const WORD_BYTES = 24;
 const BLOCK_BYTES = 16;
 
-/** The area of one vCPU's check, in the host's memory. Its thread writes it; others may see older figures. */
+/** What the check of one vCPU's translated code has found, in the host's memory. Its thread writes it; others may see older figures. */
 export class LockStepReport {
   readonly #view: DataView;
 
-  /** `base` is the address of the vCPU's area. */
-  constructor(memory: WebAssembly.Memory, base: number) {
-    this.#view = new DataView(memory.buffer, base + VCPU_AREA.lockStep, LOCK_STEP.pages);
+  /** That of the vCPU whose state is `state`. */
+  constructor(state: VcpuState) {
+    this.#view = new DataView(state.words.buffer, vcpuStateAddress(state.index) - VCPU_AREA.state + VCPU_AREA.lockStep, LOCK_STEP.pages);
   }
 
   get figures(): LockStepFigures {

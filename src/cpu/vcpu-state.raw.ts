@@ -6,7 +6,6 @@ import {
   MODE_16, MODE_32, PAGE_SHIFT, PENDING_FROM_APIC, PENDING_INTERRUPT, REQUEST_INIT, REQUEST_STARTUP, SEGMENT_ATTRIBUTES, SEGMENT_BASE, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_LIMIT, SEGMENT_SELECTOR, SEGMENT_SIZE,
   SEGMENT_TR, VCPU, VCPU_AREA, VCPU_AREA_BASE, VCPU_AREA_STRIDE,
 } from "../abi/layout.js";
-import { LockStepReport } from "./lock-step-report.js";
 
 /** Numbers of the general registers, as instructions encode them. */
 export const RAX = 0;
@@ -88,12 +87,9 @@ export class VcpuState {
   /** All of the host memory, for the protocols of `exit` that meet in the words of VCPU. */
   readonly words: Int32Array;
   readonly longs: BigInt64Array;
-  /** What the check of the vCPU's translated code has found. */
-  readonly lockStep: LockStepReport;
 
   constructor(memory: WebAssembly.Memory, readonly index: number) {
     const base = vcpuStateAddress(index);
-    this.lockStep = new LockStepReport(memory, base - VCPU_AREA.state);
     this.words = new Int32Array(memory.buffer);
     this.longs = new BigInt64Array(memory.buffer);
     this.#u64 = new BigUint64Array(memory.buffer, base, STATE_BYTES / 8);

@@ -1,6 +1,6 @@
 /** The state of a vCPU that cannot go on, for the operator to read. */
 import { MODE_16, MODE_32, VCPU } from "../abi/layout.js";
-import type { LockStepDifference } from "../cpu/index.js";
+import { type LockStepDifference, LockStepReport } from "../cpu/index.js";
 import type { VcpuContext } from "./vcpu-context.js";
 
 /** Registers and code at the point where a guest ended. Numbers are hexadecimal text, so that it survives JSON. */
@@ -36,7 +36,7 @@ export function reportGuest(vcpu: VcpuContext): GuestReport {
 
 /** Describes the difference that stopped vCPU `vcpu`. */
 export function reportDifference(vcpu: VcpuContext): TranslatorDifference {
-  const { difference } = vcpu.state.lockStep;
+  const { difference } = new LockStepReport(vcpu.state);
   if (difference === undefined) throw new Error("expected the vCPU to have noted what differs");
   return { vcpu: vcpu.index, ...difference, blocks: difference.blocks.map((block) => ({ ...block, bytes: codeBytes(vcpu, BigInt(block.rip), block.length) })) };
 }

@@ -5,7 +5,7 @@
 import { gfnOf, gfnOfGpa, gpaOf } from "../abi/address.js";
 import { PAGE_SIZE, REQUEST_EVENT, REQUEST_PAUSE, REQUEST_STOP, STARTUP_WAITING } from "../abi/layout.js";
 import { RUNSTATE_blocked } from "../abi/xen/index.js";
-import { sumLockStep, type Tier, VcpuState } from "../cpu/index.js";
+import { LockStepReport, sumLockStep, type Tier, VcpuState } from "../cpu/index.js";
 import { clearRequest, isAtGate, makeAllVcpusRequest, type PersonalityName, requestStatistics, VcpuCounters, type VcpuOutcome } from "../exit/index.js";
 import { GuestMemory, type PageAccess } from "../guest-page/index.js";
 import { HostMemory } from "../host-memory/index.js";
@@ -184,7 +184,7 @@ export class RunningMachine {
       uptimeMs: this.nowNs() / 1e6,
       ...tierStats(this.#vcpus),
       addressTranslation: addressTranslationStats(this.#vcpus),
-      lockStep: this.#parts.lockStep === 0 ? undefined : sumLockStep(this.#vcpus.map(({ lockStep }) => lockStep.figures)),
+      lockStep: this.#parts.lockStep === 0 ? undefined : sumLockStep(this.#vcpus.map((vcpu) => new LockStepReport(vcpu).figures)),
       memory: {
         guestBytes: this.#parts.memoryBytes,
         pagesTouched: memory.guestPagesPresent,
