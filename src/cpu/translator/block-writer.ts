@@ -148,8 +148,8 @@ export class BlockWriter {
   /** Takes the linear address from the stack and leaves in LOCAL.pointer where its `bytes` can be read (written); else the region is left at `op`. */
   #locate(op: Op, bytes: number, tag: number): void {
     const { code } = this;
-    // interpreter/tlb.ts, tlbEntry.
-    code.tee(LOCAL.address).i64(12 - TLB_ENTRY_SHIFT).op(W.i64ShrU, W.i32Wrap)
+    // The hash of interpreter/tlb.ts, tlbEntry, times the size of an entry.
+    code.tee(LOCAL.address).i64(12 - TLB_ENTRY_SHIFT).op(W.i64ShrU).get(LOCAL.address).i64(24 - TLB_ENTRY_SHIFT).op(W.i64ShrU, W.i64Xor, W.i32Wrap)
       .i32((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT).op(W.i32And).get(LOCAL.tlb).op(W.i32Add).set(LOCAL.tlbEntry);
     code.get(LOCAL.address);
     if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
