@@ -7,14 +7,12 @@
 import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
-import { LOCAL, REGISTER_COUNT } from "./region-layout.js";
-import type { Op, Trace } from "./traces.js";
+import { LOCAL, REGISTER_COUNT, RSP } from "./region-layout.js";
+import { type Op, OP_SIZE, type Trace } from "./traces.js";
 import { type CodeWriter, type Label, W } from "./wasm-writer.js";
 
 const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
-const RSP = 4;
-const OP_SIZE = 32;
 const OP_IMMEDIATE = 24;
 
 /** Number and byte of the general register at an address. */

@@ -91,11 +91,6 @@ export class FlagTracker {
   /** Whether the block needs to be begun with words: what has been written of it is wrong otherwise. */
   get demanded(): boolean { return this.#demanded; }
 
-  get state(): FlagState { return this.#state; }
-
-  /** Goes on with `state`, where another path of the code has been written in between. */
-  resume(state: FlagState): void { this.#state = state; }
-
   /** Locals for the next operation; they are not those of the present state. */
   nextSet(): number {
     this.#set = 1 - this.#set;

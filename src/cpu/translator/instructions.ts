@@ -4,7 +4,7 @@ import { VCPU, VCPU_AREA } from "../../abi/layout.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, signExtend } from "./flag-state.js";
 import type { HandlerMeaning } from "./meaning.js";
-import { LOCAL } from "./region-layout.js";
+import { LOCAL, RSP } from "./region-layout.js";
 import type { Op } from "./traces.js";
 import { W } from "./wasm-writer.js";
 
@@ -14,7 +14,6 @@ export interface Instruction extends Required<HandlerMeaning> { readonly op: Op 
 /** Writes one instruction. Returns false, having written nothing, when it cannot. */
 export type Emit = (w: BlockWriter, instruction: Instruction) => boolean;
 
-const RSP = 4;
 
 const ARITHMETIC = {
   add: ["add", W.i64Add], or: ["logic", W.i64Or], adc: ["carried-add", W.i64Add], sbb: ["carried-sub", W.i64Sub], and: ["logic", W.i64And],

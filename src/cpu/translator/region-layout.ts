@@ -25,3 +25,5 @@ export const I32_LOCALS = 10;
 export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;
+/** Number of the stack pointer's register. */
+export const RSP = 4;

@@ -18,31 +18,25 @@
  */
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { BlockWriter, type StateTransfer } from "./block-writer.js";
-import { contains, entered, type Item, type Level, type Loop, planRoutes, routeTo, shapeOf } from "./control-flow.js";
+import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { I32_LOCALS, I64_LOCALS, LOCAL, V128_LOCALS } from "./region-layout.js";
+import { I32_LOCALS, I64_LOCALS, LOCAL, RSP, V128_LOCALS } from "./region-layout.js";
+import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
 import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
-import { goesToDisplacement, HANDLER_REGION, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
+import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
-const RSP = 4;
 /** No canonical address. */
 const NOWHERE = 1n << 63n;
 const ADDRESS_BITS = 48;
 const PC_CACHE_KEY_EPOCH_SHIFT = 2;
-const FIRST_OP = 32;
-const OP_LINK = 24;
-const OP_SIZE = 32;
 const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
-
-/** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
-const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
 
 /** Where the region is in the core's table, and whose it is. */
 export interface RegionPlace {
@@ -62,9 +56,10 @@ export interface Region {
 /** Writes the function of the region of `traces`, which are in the order of their addresses. */
 export function writeRegion(traces: readonly Trace[], place: RegionPlace): Region {
   // Where flags are read that came from the block before is known only when the block has been written; that one may have to get them from another.
+  const plan = planRegion(traces, place.first);
   const wordBlocks = new Set<number>();
   for (;;) {
-    const writer = new RegionWriter(traces, place, wordBlocks);
+    const writer = new RegionWriter(traces, place, plan, wordBlocks);
     const region = writer.write();
     if (writer.demanding.size === 0) return region;
     for (const block of writer.demanding) wordBlocks.add(block);
@@ -78,10 +73,8 @@ class RegionWriter {
   readonly #place: RegionPlace;
   readonly #traces: readonly Trace[];
   readonly #wordBlocks: ReadonlySet<number>;
-  readonly #blockByRip: ReadonlyMap<bigint, number>;
+  readonly #plan: RegionPlan;
   readonly #registers: number;
-  readonly #shape: readonly Item[];
-  readonly #entries: readonly number[];
   readonly #exit: Label;
   readonly #again: Label;
   readonly #lookUp: Label;
@@ -94,15 +87,11 @@ class RegionWriter {
   #calls = false;
 
   /** `wordBlocks` are the blocks to which the flags' words are to be brought. */
-  constructor(traces: readonly Trace[], place: RegionPlace, wordBlocks: ReadonlySet<number>) {
+  constructor(traces: readonly Trace[], place: RegionPlace, plan: RegionPlan, wordBlocks: ReadonlySet<number>) {
     this.#traces = traces;
     this.#place = place;
     this.#wordBlocks = wordBlocks;
-    this.#blockByRip = new Map(traces.map(({ rip }, block) => [rip, block]));
-    const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? this.#target(trace, op) : undefined)).filter((block) => block !== undefined));
-    this.#shape = shapeOf(successors);
-    this.#entries = this.#planEntries();
-    planRoutes(successors, this.#shape);
+    this.#plan = plan;
     this.#exit = this.#code.open(W.block);
     const exitToOp = this.#code.open(W.block);
     const exitToTarget = this.#code.open(W.block);
@@ -112,23 +101,9 @@ class RegionWriter {
     this.#registers = this.#namedRegisters();
   }
 
-  /**
-   * Where the region may be entered: everywhere but in the middle of loops that are never left for a call or a computed jump. Who comes there
-   * is in the interpreter until the loop's header, and the loop is spared the question where its rounds begin.
-   */
-  #planEntries(): number[] {
-    const isLeft = (loop: Loop): boolean => [...loop.blocks].some((block) => this.#traces[block]!.ops.some(({ meaning }) => LEAVING.has(meaning?.run ?? "")));
-    return this.#traces.map((_, block) => block).filter((block) => {
-      const loops = entered(this.#shape.find((item) => contains(item, block))!, block);
-      if (block !== this.#place.first && !loops.every(isLeft)) return false;
-      for (const loop of loops) loop.dispatches = true;
-      return true;
-    });
-  }
-
   write(): Region {
     const code = this.#code;
-    this.#writeItems(this.#shape, undefined, this.#again);
+    this.#writeItems(this.#plan.shape, undefined, this.#again);
     code.close();
     this.#writeLookUp();
     code.close().close();
@@ -147,7 +122,7 @@ class RegionWriter {
     all.i32(base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
     all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
     all.append(code.bytes);
-    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#entries };
+    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#plan.entries };
   }
 
   /** Goes on in the region of LOCAL.link, or answers. */
@@ -239,7 +214,7 @@ class RegionWriter {
     this.#block = block;
     this.#executed = 0;
     w.begin(trace, needsWords);
-    if (needsWords && this.#entries.includes(block)) this.#refuseNote();
+    if (needsWords && this.#plan.entries.includes(block)) this.#refuseNote();
     if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
       if (op.length !== 0) this.#executed++;
@@ -253,7 +228,7 @@ class RegionWriter {
     const code = this.#code;
     code.get(LOCAL.flagNote);
     code.open(W.if);
-    code.i32(FIRST_OP / OP_SIZE).set(LOCAL.exitOp).branch(this.#w.exitToOp).close();
+    code.i32(TRACE_HEADER_SIZE / OP_SIZE).set(LOCAL.exitOp).branch(this.#w.exitToOp).close();
   }
 
   /** Writes `leave` for when the budget is used up or something is requested. */
@@ -330,29 +305,14 @@ class RegionWriter {
 
   // ------------------------------------------------------------------------------------------------ jumps
 
-  /** The block that `op` of `trace` jumps to, if the region has it and may go there: to another page only by a branch that has a link. */
-  #target(trace: Trace, op: Op): number | undefined {
-    const rip = trace.rip + BigInt(op.displacement);
-    const block = this.#blockByRip.get(rip);
-    if (block === undefined) return undefined;
-    if (this.#isNear(trace, block)) return block;
-    return op.handler === HANDLER_TRACE_END || op.meaning?.run === "jcc" ? undefined : block;
-  }
-
-  /** Traces of one guest page are dropped together, so that who runs one may go to another. */
-  #isNear(trace: Trace, block: number): boolean {
-    const { rip, gfn } = this.#traces[block]!;
-    return gfn === trace.gfn && rip >> 12n === trace.rip >> 12n;
-  }
-
   /** Leaves at `op` unless its link to the trace of `block`, in another page, still counts and that trace has not been dropped. */
   #checkFar(trace: Trace, op: Op, block: number): void {
-    if (this.#isNear(trace, block)) return;
+    if (isNear(trace, this.#traces[block]!)) return;
     const code = this.#code;
     const { address } = this.#traces[block]!;
     code.i32(op.address).access(W.i64Load, OP_LINK);
     code.get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i64ExtendU).i64(32).op(W.i64Shl).i64(address).op(W.i64Or, W.i64Ne);
-    code.i32(address).access(W.i32Load16U, FIRST_OP).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or);
+    code.i32(address).access(W.i32Load16U, TRACE_HEADER_SIZE).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or);
     this.#w.exitIf(op);
   }
 
@@ -380,7 +340,7 @@ class RegionWriter {
   }
 
   #jump(trace: Trace, op: Op): true {
-    const block = this.#target(trace, op);
+    const block = this.#plan.target(trace, op);
     if (block !== undefined) this.#checkFar(trace, op, block);
     this.#follow(trace, op, block);
     return true;
@@ -389,12 +349,12 @@ class RegionWriter {
   #conditionalJump(trace: Trace, op: Op, condition: number): void {
     this.#w.flags.condition(condition);
     this.#code.open(W.if);
-    this.#follow(trace, op, this.#target(trace, op));
+    this.#follow(trace, op, this.#plan.target(trace, op));
     this.#code.close();
   }
 
   #call(trace: Trace, op: Op): true {
-    const block = this.#target(trace, op);
+    const block = this.#plan.target(trace, op);
     if (block !== undefined) this.#checkFar(trace, op, block);
     this.#pushReturn(trace, op);
     this.#follow(trace, op, block);
@@ -405,8 +365,8 @@ class RegionWriter {
     const rip = trace.rip + BigInt(op.ripOffset + op.length);
     this.#code.i64(rip).set(LOCAL.value);
     this.#w.push(op, LOCAL.value);
-    const block = this.#blockByRip.get(rip);
-    if (block !== undefined && this.#entries.includes(block) && this.#isNear(trace, block)) this.#code.i64(rip).set(LOCAL.returnTarget).i32(block).set(LOCAL.returnEntry);
+    const block = this.#plan.blockByRip.get(rip);
+    if (block !== undefined && this.#plan.entries.includes(block) && isNear(trace, this.#traces[block]!)) this.#code.i64(rip).set(LOCAL.returnTarget).i32(block).set(LOCAL.returnEntry);
   }
 
   #indirect(trace: Trace, op: Op, isCall: boolean, form: string): true {
@@ -472,13 +432,13 @@ class RegionWriter {
       .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
       .branch(exitToTarget, W.brIf);
-    code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, FIRST_OP).i32(HANDLER_REGION).op(W.i32Eq);
+    code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE).i32(HANDLER_REGION).op(W.i32Eq);
     code.open(W.if);
-    code.get(LOCAL.trace).access(W.i32Load, FIRST_OP + 8).set(LOCAL.entry);
-    code.get(LOCAL.trace).access(W.i32Load, FIRST_OP + 4).tee(LOCAL.link).i32(slot).op(W.i32Ne).branch(this.#exit, W.brIf);
+    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 8).set(LOCAL.entry);
+    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 4).tee(LOCAL.link).i32(slot).op(W.i32Ne).branch(this.#exit, W.brIf);
     code.i32(0).set(LOCAL.link).branch(this.#again);
     code.close();
     code.get(LOCAL.remaining).get(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).tee(LOCAL.count).i32(0).op(W.i32LtS).branch(exitToTarget, W.brIf);
-    code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).tee(LOCAL.exitTrace).i32(FIRST_OP).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
+    code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).tee(LOCAL.exitTrace).i32(TRACE_HEADER_SIZE).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
   }
 }

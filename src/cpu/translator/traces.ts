@@ -6,15 +6,18 @@ import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
 
-const OP_SIZE = 32;
-const TRACE_HEADER_SIZE = 32;
+/** Bytes of an op. */
+export const OP_SIZE = 32;
+/** Bytes in front of a trace's first op. */
+export const TRACE_HEADER_SIZE = 32;
 export const HANDLER_TRACE_END = 3;
 export const HANDLER_REGION = 5;
 export const HANDLER_REGION_AWAITED = 6;
 const NO_GFN = 0xffff_ffff;
 const HASH_MASK = 0xffff;
 const PAGE_SHIFT = 12n;
-const OP_LINK = 24;
+/** u32 in a direct branch: the trace that it is linked to. */
+export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
 export const TRACE_HEAT = 12;
 const OPS_MAX = 32 * 4 + 1;

@@ -3,10 +3,9 @@
  * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
  */
 import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEAT, TraceReader } from "./traces.js";
+import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TraceReader } from "./traces.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
-const FIRST_OP = 32;
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 1000;
 const TRACES_MAX = 96;
@@ -133,7 +132,7 @@ export class Translator {
 
   /** Lets the op in front of `trace` call the region, unless the trace has been dropped. What another region had is entered here from now on: it returns to it. */
   #enter(trace: number, slot: number, entry: number): void {
-    const op = trace + FIRST_OP;
+    const op = trace + TRACE_HEADER_SIZE;
     const handler = this.#view.getUint16(op, true);
     if (handler !== HANDLER_REGION_AWAITED && handler !== HANDLER_REGION) return;
     this.#shut.delete(trace);

@@ -1,0 +1,49 @@
+/** What is known of a region before it is written: where its jumps go, its loops, and where it may be entered. */
+import { contains, entered, type Item, type Loop, planRoutes, shapeOf } from "./control-flow.js";
+import { goesToDisplacement, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
+
+/** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
+const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
+
+/** Jumps, loops and entries of a region; the same however often it has to be written. */
+export interface RegionPlan {
+  /** Places in the list of traces. */
+  readonly blockByRip: ReadonlyMap<bigint, number>;
+  readonly shape: readonly Item[];
+  /** The blocks at which the region may be entered. */
+  readonly entries: readonly number[];
+  /** The block that `op` of `trace` jumps to, if the region has it and may go there: to another page only by a branch that has a link. */
+  target(trace: Trace, op: Op): number | undefined;
+}
+
+/** Traces of one guest page are dropped together, so that who runs one may go to another. */
+export function isNear(trace: Trace, other: Trace): boolean { return other.gfn === trace.gfn && other.rip >> 12n === trace.rip >> 12n; }
+
+/** Plans the region of `traces`, which has to be entered at block `first`, whatever others it may be. */
+export function planRegion(traces: readonly Trace[], first: number): RegionPlan {
+  const blockByRip = new Map(traces.map(({ rip }, block) => [rip, block]));
+  const target = (trace: Trace, op: Op): number | undefined => {
+    const block = blockByRip.get(trace.rip + BigInt(op.displacement));
+    if (block === undefined || isNear(trace, traces[block]!)) return block;
+    return op.handler === HANDLER_TRACE_END || op.meaning?.run === "jcc" ? undefined : block;
+  };
+  const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? target(trace, op) : undefined)).filter((block) => block !== undefined));
+  const shape = shapeOf(successors);
+  const entries = planEntries(traces, shape, first);
+  planRoutes(successors, shape);
+  return { blockByRip, shape, entries, target };
+}
+
+/**
+ * Where the region may be entered: everywhere but in the middle of loops that are never left for a call or a computed jump. Who comes there
+ * is in the interpreter until the loop's header, and the loop is spared the question where its rounds begin.
+ */
+function planEntries(traces: readonly Trace[], shape: readonly Item[], first: number): number[] {
+  const isLeft = (loop: Loop): boolean => [...loop.blocks].some((block) => traces[block]!.ops.some(({ meaning }) => LEAVING.has(meaning?.run ?? "")));
+  return traces.map((_, block) => block).filter((block) => {
+    const loops = entered(shape.find((item) => contains(item, block))!, block);
+    if (block !== first && !loops.every(isLeft)) return false;
+    for (const loop of loops) loop.dispatches = true;
+    return true;
+  });
+}
