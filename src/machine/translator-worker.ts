@@ -4,4 +4,4 @@ import { threadData } from "../platform/node/index.js";
 import type { TranslatorThreadStart } from "./messages.js";
 
 const { memory, vcpus } = threadData<TranslatorThreadStart>();
-for (const pipe of vcpus) pipe.on("message", (job: TranslationJob) => pipe.postMessage(translate(memory, job)));
+for (const pipe of vcpus) pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation)));

@@ -262,6 +262,15 @@ export function makeRegionTrace(trace: u32): u32 {
   return copy;
 }
 
+/** Room for the addresses of `count` traces, for a region's code; 0 when there is none. It is given back with all traces. */
+export function reserveTraceList(count: u32): u32 {
+  const size = (count * 4 + OP_SIZE - 1) & ~(OP_SIZE - 1);
+  if (arenaNext + size > cpu + L.VCPU_AREA_tracesEnd) return 0;
+  const list = arenaNext;
+  arenaNext += size;
+  return list;
+}
+
 /** An operand that lies in the op itself (an immediate) or in the trace's header (its RIP) is in the copy now. */
 function moveOperand(field: u32, from: u32, size: u32, to: u32): void {
   const address = load<u32>(field);

@@ -7,7 +7,7 @@ export { initialise } from "./dispatch";
 export { translateForHost as translate } from "./memory";
 export { flushFrames, flushTlb } from "./tlb";
 export { callFromRegion } from "./generated/run";
-export { invalidateCodePage as invalidateCode, makeRegionTrace, resetCodeCache as flushCode } from "./code-cache";
+export { invalidateCodePage as invalidateCode, makeRegionTrace, reserveTraceList, resetCodeCache as flushCode } from "./code-cache";
 export { updateMode } from "./segments";
 export { readRflags, writeRflags, setArithmeticFlags } from "./flags";
 

@@ -7,13 +7,12 @@
 import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
-import { LOCAL, REGISTER_COUNT, RSP } from "./region-layout.js";
-import { type Op, OP_SIZE, type Trace } from "./traces.js";
+import { GLOBAL, LOCAL, REGISTER_COUNT, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
+import { type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
 import { type CodeWriter, type Label, W } from "./wasm-writer.js";
 
 const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
-const OP_IMMEDIATE = 24;
 
 /** Number and byte of the general register at an address. */
 interface Register { readonly number: number; readonly high: boolean }
@@ -26,27 +25,29 @@ export class BlockWriter {
   /** Those of them that the region changes. */
   writtenRegisters = 0;
   #trace!: Trace;
+  #block = 0;
   #micro: Op | undefined;
   /** Whether the block has found out that SSE may be used; a function of the interpreter may change that. */
   #sseAllowed = false;
 
   /**
-   * `base` is the vCPU's. Branches to `exitToOp` leave for the op of the number in LOCAL.exitOp, in units of 32 bytes from LOCAL.exitTrace; those to
+   * Branches to `exitToOp` leave for the op of the number in LOCAL.exitOp, in units of 32 bytes from the begin of the trace of LOCAL.exitBlock; those to
    * `exitToTarget` for LOCAL.target.
    */
-  constructor(readonly code: CodeWriter, readonly base: number, readonly exitToOp: Label, readonly exitToTarget: Label) {
+  constructor(readonly code: CodeWriter, readonly exitToOp: Label, readonly exitToTarget: Label) {
     this.flags = new FlagTracker(code);
   }
 
   get trace(): Trace { return this.#trace; }
 
-  /** Begins with the instructions of `trace`; `words` as FlagTracker.begin has it. */
-  begin(trace: Trace, words: boolean): void {
+  /** Begins with the instructions of `trace`, which is block `block`; `words` as FlagTracker.begin has it. */
+  begin(trace: Trace, block: number, words: boolean): void {
     this.#trace = trace;
+    this.#block = block;
     this.#micro = undefined;
     this.#sseAllowed = false;
     this.flags.begin(words);
-    this.code.i32(trace.address).set(LOCAL.exitTrace);
+    this.code.i32(block).set(LOCAL.exitBlock);
   }
 
   /** Remembers that the address micro-operation before the next op has left its result in LOCAL.microAddress; undefined = that op is done. */
@@ -54,9 +55,9 @@ export class BlockWriter {
 
   // ------------------------------------------------------------------------------------------------ registers, immediates
 
-  /** The general register that `address` is (a part of), or undefined. */
-  registerAt(address: number): Register | undefined {
-    const offset = address - (this.base + VCPU.gpr);
+  /** The general register that the operand is (a part of), or undefined. */
+  registerAt(operand: number): Register | undefined {
+    const offset = operand - VCPU.gpr;
     if (offset < 0 || offset >= REGISTER_COUNT * 8 || (offset & 7) > 1) return undefined;
     return { number: offset >> 3, high: (offset & 7) === 1 };
   }
@@ -75,16 +76,14 @@ export class BlockWriter {
 
   get stackPointer(): number { return this.register(RSP); }
 
-  isImmediate(op: Op, address: number): boolean { return address === op.address + OP_IMMEDIATE; }
+  /** Whether `operand` is something that pushValue can read. */
+  isReadable(operand: number): boolean { return operand === OPERAND_IMMEDIATE || this.registerAt(operand) !== undefined; }
 
-  /** Whether `address` is something that pushValue can read. */
-  isReadable(op: Op, address: number): boolean { return this.isImmediate(op, address) || this.registerAt(address) !== undefined; }
-
-  /** Pushes the operand at `address`, zero extended from `size` bits. */
-  pushValue(op: Op, address: number, size: number): void {
+  /** Pushes `operand` of `op`, zero extended from `size` bits. */
+  pushValue(op: Op, operand: number, size: number): void {
     const { code } = this;
-    if (this.isImmediate(op, address)) return void this.pushImmediate(op, size);
-    const { number, high } = this.registerAt(address)!;
+    if (operand === OPERAND_IMMEDIATE) return void this.pushImmediate(op, size);
+    const { number, high } = this.registerAt(operand)!;
     code.get(this.register(number));
     if (high) code.i64(8).op(W.i64ShrU);
     this.truncate(size);
@@ -103,10 +102,10 @@ export class BlockWriter {
     else if (size < 32) this.code.i64(size === 16 ? 0xffff : 0xff).op(W.i64And);
   }
 
-  /** Stores the value on the stack, zero extended from `size` bits, in the register at `address`; 32 bits clear the upper half. */
-  setRegister(address: number, size: number): void {
+  /** Stores the value on the stack, zero extended from `size` bits, in the register `operand`; 32 bits clear the upper half. */
+  setRegister(operand: number, size: number): void {
     const { code } = this;
-    const { number, high } = this.registerAt(address)!;
+    const { number, high } = this.registerAt(operand)!;
     const local = this.writtenRegister(number);
     if (size < 32) {
       if (high) code.i64(8).op(W.i64Shl);
@@ -121,7 +120,7 @@ export class BlockWriter {
   pushAddress(op: Op): void {
     const { code } = this;
     let isEmpty = !this.#pushCell(op.rm);
-    if (op.index !== this.base + VCPU.zero) {
+    if (op.index !== VCPU.zero) {
       this.#pushCell(op.index);
       if (op.scale !== 0) code.i64(op.scale).op(W.i64Shl);
       if (!isEmpty) code.op(W.i64Add);
@@ -131,15 +130,15 @@ export class BlockWriter {
     else if (op.displacement !== 0) code.i64(op.displacement).op(W.i64Add);
   }
 
-  /** Pushes the 64 bits at `address` of the vCPU's state or of the trace's header. Returns false, and pushes nothing, when they are always 0. */
-  #pushCell(address: number): boolean {
-    const { code, base } = this;
-    if (address === base + VCPU.zero) return false;
-    const register = this.registerAt(address);
+  /** Pushes the 64 bits of `operand`, which is in the vCPU's state or the trace's RIP. Returns false, and pushes nothing, when they are always 0. */
+  #pushCell(operand: number): boolean {
+    const { code } = this;
+    if (operand === VCPU.zero) return false;
+    const register = this.registerAt(operand);
     if (register !== undefined) code.get(this.register(register.number));
-    else if (address === this.#trace.address) code.i64(this.#trace.rip);
-    else if (address === base + VCPU.temporaryAddress && this.#micro !== undefined) code.get(LOCAL.microAddress);
-    else code.i32(address).access(W.i64Load);
+    else if (operand === OPERAND_RIP) code.i64(this.#trace.rip);
+    else if (operand === VCPU.temporaryAddress && this.#micro !== undefined) code.get(LOCAL.microAddress);
+    else code.get(LOCAL.base).access(W.i64Load, operand);
     return true;
   }
 
@@ -198,9 +197,9 @@ export class BlockWriter {
   exitAt(op: Op): void {
     const { code } = this;
     // A micro-operation belongs to its instruction: the interpreter has to do it too.
-    const first = this.#micro?.address ?? op.address;
+    const first = this.#micro?.offset ?? op.offset;
     this.flags.writeNote();
-    code.i32((first - this.#trace.address) / OP_SIZE).set(LOCAL.exitOp).branch(this.exitToOp);
+    code.i32(first / OP_SIZE).set(LOCAL.exitOp).branch(this.exitToOp);
   }
 
   /** Leaves the region; the interpreter looks for the trace at `rip`. */
@@ -212,8 +211,8 @@ export class BlockWriter {
   /** Leaves at `op` when CR0 or CR4 forbid SSE (Intel SDM vol 3 §13.1); the interpreter raises what is due. */
   checkSse(op: Op): void {
     if (this.#sseAllowed) return;
-    const { code, base } = this;
-    code.i32(base + VCPU.cr0).access(W.i32Load).i32(CR0_EM | CR0_TS).op(W.i32And).i32(base + VCPU.cr4).access(W.i32Load).i32(CR4_OSFXSR).op(W.i32And, W.i32Eqz, W.i32Or);
+    const { code } = this;
+    code.get(LOCAL.base).access(W.i32Load, VCPU.cr0).i32(CR0_EM | CR0_TS).op(W.i32And).get(LOCAL.base).access(W.i32Load, VCPU.cr4).i32(CR4_OSFXSR).op(W.i32And, W.i32Eqz, W.i32Or);
     this.exitIf(op);
     this.#sseAllowed = true;
   }
@@ -237,10 +236,11 @@ export class BlockWriter {
   }
 
   #call(op: Op, state: StateTransfer, beforeBail: () => void): void {
-    const { code, base } = this;
-    if (this.#micro !== undefined) code.i32(base + VCPU.temporaryAddress).get(LOCAL.microAddress).access(W.i64Store);
+    const { code } = this;
+    if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     state.keepRegisters();
-    code.i32(this.#trace.address).i32(op.address).op(W.call).unsigned(0);
+    pushTrace(code, this.#block);
+    code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(0);
     code.open(W.if);
     beforeBail();
     state.leaveForBail();
@@ -258,4 +258,9 @@ export interface StateTransfer {
   restoreFlags(): void;
   /** Leaves for the bail op, with everything in memory. */
   leaveForBail(): void;
+}
+
+/** Pushes the address of the trace of `block`, whose number is a constant. */
+export function pushTrace(code: CodeWriter, block: number): void {
+  code.op(W.globalGet).unsigned(GLOBAL.traces).access(W.i32Load, block * TRACE_ADDRESS_SIZE);
 }

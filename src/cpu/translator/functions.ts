@@ -3,7 +3,7 @@ import { OP_BITS_SIZE_MASK } from "./constants.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend } from "./flag-state.js";
 import { LOCAL } from "./region-layout.js";
-import { isMemory, type Op } from "./traces.js";
+import { isMemory, type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { ATOMIC, W } from "./wasm-writer.js";
 
 const RAX = 0, RDX = 2;
@@ -20,7 +20,7 @@ function pushRm(w: BlockWriter, op: Op, size: number): void {
 function rotate(kind: "rol" | "ror"): EmitFunction {
   return (w, op, size) => {
     const { code, flags } = w;
-    if (isMemory(op) || size < 32 || !w.isImmediate(op, op.reg)) return false;
+    if (isMemory(op) || size < 32 || op.reg !== OPERAND_IMMEDIATE) return false;
     const count = op.immediateLow & (size - 1);
     if (count === 0) return false;
     flags.settle();
@@ -284,7 +284,7 @@ function locked(kind: "add" | "sub" | "logic", atomic: readonly [number, number]
   return (w, op) => {
     const { code, flags } = w;
     const size = 8 << (op.bits & OP_BITS_SIZE_MASK);
-    if (!w.isReadable(op, op.reg) || !locateAligned(w, op, size)) return false;
+    if (!w.isReadable(op.reg) || !locateAligned(w, op, size)) return false;
     const set = flags.nextSet();
     const { a, b, r } = flagLocals(set);
     pushNative(w, op, op.reg, size);

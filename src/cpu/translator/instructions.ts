@@ -5,7 +5,7 @@ import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, signExtend } from "./flag-state.js";
 import type { HandlerMeaning } from "./meaning.js";
 import { LOCAL, RSP } from "./region-layout.js";
-import type { Op } from "./traces.js";
+import { type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { W } from "./wasm-writer.js";
 
 /** An op with what its handler's template was asked for. */
@@ -33,7 +33,7 @@ function arithmetic(name: keyof typeof ARITHMETIC): Emit {
     const { op, size, form, load } = instruction;
     const { code, flags } = w;
     const inMemory = form !== "r" && !load;
-    if (!w.isReadable(op, op.reg) || (form === "r" && w.registerAt(op.rm) === undefined)) return false;
+    if (!w.isReadable(op.reg) || (form === "r" && w.registerAt(op.rm) === undefined)) return false;
     const carried = kind === "carried-add" || kind === "carried-sub";
     if (inMemory) {
       w.pushAddress(op);
@@ -130,7 +130,7 @@ function shift(kind: "shl" | "shr" | "sar"): Emit {
     const { op, size, form } = instruction;
     const { flags } = w;
     const mask = size === 64 ? 63 : 31;
-    if (!w.isImmediate(op, op.reg)) return shiftByRegister(w, instruction, kind, mask);
+    if (op.reg !== OPERAND_IMMEDIATE) return shiftByRegister(w, instruction, kind, mask);
     const count = op.immediateLow & mask;
     if (count === 0) return false;
     const set = flags.nextSet();
@@ -187,7 +187,7 @@ const move: Emit = (w, instruction) => {
     w.setRegister(op.reg, size);
     return true;
   }
-  if (!w.isReadable(op, op.reg)) return false;
+  if (!w.isReadable(op.reg)) return false;
   if (form === "r") {
     w.pushValue(op, op.reg, size);
     w.setRegister(op.rm, size);
@@ -282,7 +282,7 @@ const loadAddress: Emit = (w, { op, size }) => {
 const push: Emit = (w, { op, form }) => {
   const { code } = w;
   if (form === "r") {
-    if (!w.isReadable(op, op.reg)) return false;
+    if (!w.isReadable(op.reg)) return false;
     w.pushValue(op, op.reg, 64);
   } else w.loadOperand(op, 64);
   code.set(LOCAL.value);
@@ -304,12 +304,12 @@ const pop: Emit = (w, { op, form }) => {
 /** STAC and CLAC: the TLB follows RFLAGS.AC where the supervisor is kept from user pages (interpreter/tlb.ts, currentView). */
 function accessControl(open: boolean): Emit {
   return (w, { op }) => {
-    const { code, base } = w;
-    code.i32(base + VCPU.cpl).access(W.i32Load);
+    const { code } = w;
+    code.get(LOCAL.base).access(W.i32Load, VCPU.cpl);
     w.exitIf(op);
-    code.i32(base + VCPU.rflags).i32(base + VCPU.rflags).access(W.i64Load).i64(open ? RFLAGS_AC : ~RFLAGS_AC).op(open ? W.i64Or : W.i64And).access(W.i64Store);
-    code.i32(base + VCPU_AREA.openTlb).i32(base + VCPU_AREA.kernelTlb);
-    if (open) code.i32(base + VCPU.cr4).access(W.i32Load).i32(CR4_SMAP).op(W.i32And);
+    code.get(LOCAL.base).get(LOCAL.base).access(W.i64Load, VCPU.rflags).i64(open ? RFLAGS_AC : ~RFLAGS_AC).op(open ? W.i64Or : W.i64And).access(W.i64Store, VCPU.rflags);
+    for (const tlb of [VCPU_AREA.openTlb, VCPU_AREA.kernelTlb]) code.get(LOCAL.base).i32(tlb).op(W.i32Add);
+    if (open) code.get(LOCAL.base).access(W.i32Load, VCPU.cr4).i32(CR4_SMAP).op(W.i32And);
     else code.i32(0);
     code.op(W.select).set(LOCAL.tlb);
     return true;

@@ -3,27 +3,37 @@
 /** Local indices. The parameters: which block to begin with, budget, address of the TLB, of the PC cache (0 = not to be used), of its epoch. */
 export const LOCAL = {
   entry: 0, remaining: 1, tlb: 2, pcCache: 3, pcEpoch: 4,
-  /** i32: where the interpreter goes on; the entry of a TLB; a host address; a trace; a count; where the flags come from (see flag-state.ts);
+  /** i32: where the interpreter goes on, an op of the trace of a block; the entry of a TLB; a host address; a trace; a count; where the flags come from (see flag-state.ts);
    * the place in the table of the region that goes on, 0 = the interpreter does. */
-  exitOp: 5, exitTrace: 6, tlbEntry: 7, pointer: 8, trace: 9, count: 10, flagNote: 11, link: 12,
+  exitOp: 5, exitBlock: 6, tlbEntry: 7, pointer: 8, trace: 9, count: 10, flagNote: 11, link: 12,
   /** i32: the PC cache's epoch when the region was entered; the entry of the trace behind the last call. */
   epoch: 13, returnEntry: 14,
+  /** i32: address of the vCPU's state. */
+  base: 15,
   /** i64: the general registers RAX to R15. */
-  registers: 15,
-  flagResult: 31, flagAux: 32, flagExtra: 33,
+  registers: 16,
+  flagResult: 32, flagAux: 33, flagExtra: 34,
   /** A linear address; a value; the target of a jump; what the address micro-operation found. */
-  address: 34, value: 35, target: 36, microAddress: 37,
+  address: 35, value: 36, target: 37, microAddress: 38,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 38,
-  scratch: 46, scratch2: 47, scratch3: 48, scratch4: 49,
+  flagSets: 39,
+  scratch: 47, scratch2: 48, scratch3: 49, scratch4: 50,
   /** Where the last call of the region will return to. */
-  returnTarget: 50,
+  returnTarget: 51,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 51, left: 52, right: 53, magnitude: 54,
+  vector: 52, left: 53, right: 54, magnitude: 55,
 } as const;
-export const I32_LOCALS = 10;
+export const I32_LOCALS = 11;
 export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;
 /** Number of the stack pointer's register. */
 export const RSP = 4;
+
+/** What a region imports besides functions and memory, by index; immutable i32. The code depends on no address: it is the same for all vCPUs, and for another machine. */
+export const GLOBAL = {
+  /** Address of the vCPU's state; of the list of the region's traces, u32 each; the region's place in the core's table. */
+  base: 0, traces: 1, slot: 2,
+} as const;
+export const TRACE_ADDRESS_SIZE = 4;
+export const TRACE_ADDRESS_SIZE_SHIFT = 2;

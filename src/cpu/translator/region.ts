@@ -17,11 +17,11 @@
  * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter, type StateTransfer } from "./block-writer.js";
+import { BlockWriter, pushTrace, type StateTransfer } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
 import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { I32_LOCALS, I64_LOCALS, LOCAL, RSP, V128_LOCALS } from "./region-layout.js";
+import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
 import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
 import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
 import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
@@ -38,28 +38,19 @@ const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
-/** Where the region is in the core's table, and whose it is. */
-export interface RegionPlace {
-  readonly slot: number;
-  /** Address of the vCPU's state. */
-  readonly base: number;
-  /** The block at which it has to be entered, whatever others it may be. */
-  readonly first: number;
-}
-
 /** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
 export interface Region {
   readonly code: FunctionCode;
   readonly entries: readonly number[];
 }
 
-/** Writes the function of the region of `traces`, which are in the order of their addresses. */
-export function writeRegion(traces: readonly Trace[], place: RegionPlace): Region {
+/** Writes the function of the region of `traces`, which are in the order of their addresses and have to be entered at block `first`, whatever others they may be. */
+export function writeRegion(traces: readonly Trace[], first: number): Region {
   // Where flags are read that came from the block before is known only when the block has been written; that one may have to get them from another.
-  const plan = planRegion(traces, place.first);
+  const plan = planRegion(traces, first);
   const wordBlocks = new Set<number>();
   for (;;) {
-    const writer = new RegionWriter(traces, place, plan, wordBlocks);
+    const writer = new RegionWriter(traces, plan, wordBlocks);
     const region = writer.write();
     if (writer.demanding.size === 0) return region;
     for (const block of writer.demanding) wordBlocks.add(block);
@@ -70,7 +61,6 @@ class RegionWriter {
   /** Blocks that need the flags' words when they begin, and may not have got them. */
   readonly demanding = new Set<number>();
   readonly #code = new CodeWriter();
-  readonly #place: RegionPlace;
   readonly #traces: readonly Trace[];
   readonly #wordBlocks: ReadonlySet<number>;
   readonly #plan: RegionPlan;
@@ -87,9 +77,8 @@ class RegionWriter {
   #calls = false;
 
   /** `wordBlocks` are the blocks to which the flags' words are to be brought. */
-  constructor(traces: readonly Trace[], place: RegionPlace, plan: RegionPlan, wordBlocks: ReadonlySet<number>) {
+  constructor(traces: readonly Trace[], plan: RegionPlan, wordBlocks: ReadonlySet<number>) {
     this.#traces = traces;
-    this.#place = place;
     this.#wordBlocks = wordBlocks;
     this.#plan = plan;
     this.#exit = this.#code.open(W.block);
@@ -97,7 +86,7 @@ class RegionWriter {
     const exitToTarget = this.#code.open(W.block);
     this.#again = this.#code.open(W.loop);
     this.#lookUp = this.#code.open(W.block);
-    this.#w = new BlockWriter(this.#code, place.base, exitToOp, exitToTarget);
+    this.#w = new BlockWriter(this.#code, exitToOp, exitToTarget);
     this.#registers = this.#namedRegisters();
   }
 
@@ -107,41 +96,47 @@ class RegionWriter {
     code.close();
     this.#writeLookUp();
     code.close().close();
-    const { base } = this.#place;
-    code.i32(base + VCPU.rip).get(LOCAL.target).access(W.i64Store).i32(base + VCPU_AREA.dispatchOps).set(LOCAL.exitOp).branch(this.#exit).close();
-    code.get(LOCAL.remaining).get(LOCAL.exitTrace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
-    code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.exitTrace).op(W.i32Add).set(LOCAL.exitOp).close();
-    storeRegisters(code, base, this.#w.writtenRegisters);
-    storeFlags(code, base);
+    code.get(LOCAL.base).get(LOCAL.target).access(W.i64Store, VCPU.rip);
+    this.#pushExitTrace();
+    code.set(LOCAL.trace).get(LOCAL.base).i32(VCPU_AREA.dispatchOps).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit).close();
+    code.get(LOCAL.remaining);
+    this.#pushExitTrace();
+    code.tee(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
+    code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
+    storeRegisters(code, this.#w.writtenRegisters);
+    storeFlags(code);
     this.#writeEnd();
     if ((this.#w.usedRegisters & ~this.#registers) !== 0) throw new Error("expected a region to use the registers that its ops name");
-    const all = new CodeWriter();
+    const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
     // A call keeps all registers that are named, so they have to be there.
-    loadRegisters(all, base, this.#calls ? this.#registers : this.#w.usedRegisters);
-    loadFlags(all, base);
-    all.i32(base + VCPU.regionFlags).access(W.i32Load).set(LOCAL.flagNote);
+    loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
+    loadFlags(all);
+    all.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags).set(LOCAL.flagNote);
     all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#plan.entries };
   }
 
+  /** Pushes the address of the trace of LOCAL.exitBlock. */
+  #pushExitTrace(): void {
+    this.#code.get(LOCAL.exitBlock).i32(TRACE_ADDRESS_SIZE_SHIFT).op(W.i32Shl, W.globalGet).unsigned(GLOBAL.traces).op(W.i32Add).access(W.i32Load);
+  }
+
   /** Goes on in the region of LOCAL.link, or answers. */
   #writeEnd(): void {
     const code = this.#code;
-    const { base } = this.#place;
     code.get(LOCAL.link);
     code.open(W.if);
-    code.i32(base + VCPU.counterRegionLinks).i32(base + VCPU.counterRegionLinks).access(W.i64Load).i64(1).op(W.i64Add).access(W.i64Store);
+    code.get(LOCAL.base).get(LOCAL.base).access(W.i64Load, VCPU.counterRegionLinks).i64(1).op(W.i64Add).access(W.i64Store, VCPU.counterRegionLinks);
     code.get(LOCAL.entry).get(LOCAL.remaining).get(LOCAL.tlb).get(LOCAL.pcCache).get(LOCAL.pcEpoch).get(LOCAL.link);
     code.op(W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).close();
     this.#answer(() => code.get(LOCAL.exitOp));
   }
 
-  /** Pushes the answer to the interpreter: the budget that is left, and the op to go on with. */
+  /** Pushes the answer to the interpreter: the budget that is left, and the op to go on with, which is of LOCAL.trace or the dispatcher's. */
   #answer(pushOp: () => void): void {
     const code = this.#code;
-    const { base } = this.#place;
-    code.i32(base + VCPU.regionTrace).get(LOCAL.exitTrace).access(W.i32Store).i32(base + VCPU.regionTlb).get(LOCAL.tlb).access(W.i32Store);
+    code.get(LOCAL.base).get(LOCAL.trace).access(W.i32Store, VCPU.regionTrace).get(LOCAL.base).get(LOCAL.tlb).access(W.i32Store, VCPU.regionTlb);
     code.get(LOCAL.remaining).op(W.i64ExtendU).i64(32).op(W.i64Shl);
     pushOp();
     code.op(W.i64ExtendU, W.i64Or);
@@ -154,8 +149,8 @@ class RegionWriter {
     let registers = 1 << RSP;
     for (const { ops } of this.#traces) {
       for (const op of ops) {
-        for (const address of [op.reg, op.rm, op.index]) {
-          const named = this.#w.registerAt(address);
+        for (const operand of [op.reg, op.rm, op.index]) {
+          const named = this.#w.registerAt(operand);
           if (named !== undefined) registers |= 1 << named.number;
         }
         if (op.meaning !== null && op.meaning.size === undefined) registers |= IMPLICIT_REGISTERS;
@@ -165,14 +160,16 @@ class RegionWriter {
   }
 
   readonly #transfer: StateTransfer = {
-    keepRegisters: () => storeRegisters(this.#code, this.#place.base, this.#registers),
-    restoreRegisters: () => loadRegisters(this.#code, this.#place.base, this.#registers),
-    keepFlags: () => storeFlags(this.#code, this.#place.base),
-    restoreFlags: () => loadFlags(this.#code, this.#place.base),
+    keepRegisters: () => storeRegisters(this.#code, this.#registers),
+    restoreRegisters: () => loadRegisters(this.#code, this.#registers),
+    keepFlags: () => storeFlags(this.#code),
+    restoreFlags: () => loadFlags(this.#code),
     leaveForBail: () => {
       const code = this.#code;
       this.#charge(this.#traces[this.#block]!.instructions);
-      this.#answer(() => code.i32(this.#place.base + VCPU_AREA.dispatchOps + OP_SIZE));
+      pushTrace(code, this.#block);
+      code.set(LOCAL.trace);
+      this.#answer(() => code.get(LOCAL.base).i32(VCPU_AREA.dispatchOps + OP_SIZE).op(W.i32Add));
       code.op(W.return);
     },
   };
@@ -213,7 +210,7 @@ class RegionWriter {
     const needsWords = this.#wordBlocks.has(block);
     this.#block = block;
     this.#executed = 0;
-    w.begin(trace, needsWords);
+    w.begin(trace, block, needsWords);
     if (needsWords && this.#plan.entries.includes(block)) this.#refuseNote();
     if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
@@ -234,7 +231,7 @@ class RegionWriter {
   /** Writes `leave` for when the budget is used up or something is requested. */
   #checkRequest(leave: () => void): void {
     const code = this.#code;
-    code.get(LOCAL.remaining).i32(0).op(W.i32LtS).i32(this.#place.base + VCPU.request).access(W.i32Load).op(W.i32Or);
+    code.get(LOCAL.remaining).i32(0).op(W.i32LtS).get(LOCAL.base).access(W.i32Load, VCPU.request).op(W.i32Or);
     code.open(W.if);
     leave();
     code.close();
@@ -251,7 +248,7 @@ class RegionWriter {
     if (op.handler === HANDLER_TRACE_END) return this.#jump(trace, op);
     if (op.handler === HANDLER_ADDRESS_SEGMENT) {
       w.pushAddress(op);
-      this.#code.i32(this.#place.base + VCPU.segments + op.segment * SEGMENT_SIZE + SEGMENT_BASE).access(W.i64Load).op(W.i64Add).set(LOCAL.microAddress);
+      this.#code.get(LOCAL.base).access(W.i64Load, VCPU.segments + op.segment * SEGMENT_SIZE + SEGMENT_BASE).op(W.i64Add).set(LOCAL.microAddress);
       w.setMicro(op);
       return false;
     }
@@ -309,10 +306,11 @@ class RegionWriter {
   #checkFar(trace: Trace, op: Op, block: number): void {
     if (isNear(trace, this.#traces[block]!)) return;
     const code = this.#code;
-    const { address } = this.#traces[block]!;
-    code.i32(op.address).access(W.i64Load, OP_LINK);
-    code.get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i64ExtendU).i64(32).op(W.i64Shl).i64(address).op(W.i64Or, W.i64Ne);
-    code.i32(address).access(W.i32Load16U, TRACE_HEADER_SIZE).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or);
+    pushTrace(code, this.#block);
+    code.access(W.i64Load, op.offset + OP_LINK);
+    code.get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i64ExtendU).i64(32).op(W.i64Shl);
+    pushTrace(code, block);
+    code.tee(LOCAL.trace).op(W.i64ExtendU, W.i64Or, W.i64Ne).get(LOCAL.trace).access(W.i32Load16U, TRACE_HEADER_SIZE).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or);
     this.#w.exitIf(op);
   }
 
@@ -424,7 +422,6 @@ class RegionWriter {
   /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, in another, or by the interpreter's hand. */
   #writeLookUp(): void {
     const code = this.#code;
-    const { slot } = this.#place;
     const { exitToTarget } = this.#w;
     this.#checkRequest(() => code.branch(exitToTarget));
     code.get(LOCAL.pcCache).op(W.i32Eqz).branch(exitToTarget, W.brIf);
@@ -435,10 +432,10 @@ class RegionWriter {
     code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE).i32(HANDLER_REGION).op(W.i32Eq);
     code.open(W.if);
     code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 8).set(LOCAL.entry);
-    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 4).tee(LOCAL.link).i32(slot).op(W.i32Ne).branch(this.#exit, W.brIf);
+    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 4).tee(LOCAL.link).op(W.globalGet).unsigned(GLOBAL.slot).op(W.i32Ne).branch(this.#exit, W.brIf);
     code.i32(0).set(LOCAL.link).branch(this.#again);
     code.close();
     code.get(LOCAL.remaining).get(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).tee(LOCAL.count).i32(0).op(W.i32LtS).branch(exitToTarget, W.brIf);
-    code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).tee(LOCAL.exitTrace).i32(TRACE_HEADER_SIZE).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
+    code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).i32(TRACE_HEADER_SIZE).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
   }
 }

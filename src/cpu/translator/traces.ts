@@ -16,18 +16,27 @@ export const HANDLER_REGION_AWAITED = 6;
 const NO_GFN = 0xffff_ffff;
 const HASH_MASK = 0xffff;
 const PAGE_SHIFT = 12n;
+const OP_IMMEDIATE = 24;
 /** u32 in a direct branch: the trace that it is linked to. */
 export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
 export const TRACE_HEAT = 12;
 const OPS_MAX = 32 * 4 + 1;
 
-/** One op record. Addresses are of the host's memory. */
+/** What an op's operand fields name, besides offsets in the vCPU's state (VCPU): the op's own immediate, the trace's RIP, anything else. */
+export const OPERAND_IMMEDIATE = -1;
+export const OPERAND_RIP = -2;
+export const OPERAND_OTHER = -3;
+const STATE_SIZE = 0x1000;
+
+/** One op record, without anything that depends on where it lies. */
 export interface Op {
-  readonly address: number;
+  /** From the trace's address, in bytes. */
+  readonly offset: number;
   readonly handler: number;
   readonly meaning: HandlerMeaning | null;
   readonly ripOffset: number;
+  /** Operands: offsets in the vCPU's state, or one of OPERAND. */
   readonly reg: number;
   readonly rm: number;
   readonly index: number;
@@ -45,7 +54,6 @@ export interface Op {
 
 /** One trace, decoded from `rip` in 64-bit mode. */
 export interface Trace {
-  readonly address: number;
   readonly rip: bigint;
   readonly gfn: number;
   readonly instructions: number;
@@ -75,28 +83,35 @@ export class TraceReader {
   }
 
   gfn(trace: number): number { return this.#view.getUint32(trace + 8, true); }
-  #rip(trace: number): bigint { return this.#view.getBigUint64(trace, true); }
+  rip(trace: number): bigint { return this.#view.getBigUint64(trace, true); }
 
   /** Reads `trace`, without the op in front that a region has there. */
   read(trace: number): Trace {
     const ops: Op[] = [];
     let at = trace + TRACE_HEADER_SIZE + (this.isOfRegion(trace) ? OP_SIZE : 0);
     for (;;) {
-      const op = this.#readOp(at);
+      const op = this.#readOp(trace, at);
       ops.push(op);
       if (op.handler === HANDLER_TRACE_END) break;
       if (ops.length > OPS_MAX) throw new Error("expected a trace to end");
       at += OP_SIZE;
     }
-    return { address: trace, rip: this.#rip(trace), gfn: this.gfn(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
+    return { rip: this.rip(trace), gfn: this.gfn(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
   }
 
-  #readOp(at: number): Op {
+  #readOp(trace: number, at: number): Op {
     const view = this.#view;
     const handler = view.getUint16(at, true);
+    const operand = (field: number): number => {
+      const address = view.getUint32(at + field, true);
+      if (address === at + OP_IMMEDIATE) return OPERAND_IMMEDIATE;
+      if (address === trace) return OPERAND_RIP;
+      const offset = address - this.#base;
+      return offset >= 0 && offset < STATE_SIZE ? offset : OPERAND_OTHER;
+    };
     return {
-      address: at, handler, meaning: HANDLERS[handler] ?? null,
-      ripOffset: view.getUint16(at + 2, true), reg: view.getUint32(at + 4, true), rm: view.getUint32(at + 8, true), index: view.getUint32(at + 12, true),
+      offset: at - trace, handler, meaning: HANDLERS[handler] ?? null,
+      ripOffset: view.getUint16(at + 2, true), reg: operand(4), rm: operand(8), index: operand(12),
       displacement: view.getInt32(at + 16, true), scale: view.getUint8(at + 20), segment: view.getUint8(at + 21), length: view.getUint8(at + 22), bits: view.getUint8(at + 23),
       immediateLow: view.getInt32(at + 24, true), immediateHigh: view.getInt32(at + 28, true),
     };
@@ -107,14 +122,14 @@ export class TraceReader {
    * branch has been linked to. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times.
    */
   collect(first: number, { opsMax, tracesMax, warmSamples }: { opsMax: number; tracesMax: number; warmSamples: number }): number[] {
-    const found = new Map<bigint, number>([[this.#rip(first), first]]);
+    const found = new Map<bigint, number>([[this.rip(first), first]]);
     let ops = 0;
     for (const trace of found.values()) {
       const read = this.read(trace);
       ops += read.ops.length;
       for (const { target, op } of successors(read)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
-        const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(op, target);
+        const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(trace, op, target);
         if (next !== 0 && this.#view.getUint32(next + TRACE_HEAT, true) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
@@ -122,13 +137,13 @@ export class TraceReader {
   }
 
   /** The trace of `target` that the branch `op` is linked to, 0 when it is not. A link to a trace that was dropped is led to the one in its place. */
-  #linked(op: Op, target: bigint): number {
+  #linked(from: number, op: Op, target: bigint): number {
     if (op.handler === HANDLER_TRACE_END || op.meaning?.run === "jcc") return 0;
     const trace = op.immediateLow >>> 0;
-    if (trace === 0 || this.#rip(trace) !== target) return 0;
+    if (trace === 0 || this.rip(trace) !== target) return 0;
     if (this.isTranslatable(trace)) return trace;
     const next = this.#find(target, this.gfn(trace));
-    if (next !== 0) this.#view.setUint32(op.address + OP_LINK, next, true);
+    if (next !== 0) this.#view.setUint32(from + op.offset + OP_LINK, next, true);
     return next;
   }
 
@@ -150,7 +165,7 @@ export class TraceReader {
       for (const op of this.read(trace).ops) {
         if (!goesToDisplacement(op)) continue;
         const copy = copies.get(op.immediateLow >>> 0);
-        if (copy !== undefined) this.#view.setUint32(op.address + OP_LINK, copy, true);
+        if (copy !== undefined) this.#view.setUint32(trace + op.offset + OP_LINK, copy, true);
       }
     }
   }

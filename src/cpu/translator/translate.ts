@@ -1,15 +1,17 @@
-/** Translation itself: from the traces of a job to a compiled module. Runs in whatever thread; the traces' vCPU may go on meanwhile. */
+/** Translation itself: from the traces of a region to a compiled module. Runs in whatever thread; the traces' vCPU may go on meanwhile. */
 import { VCPU } from "../../abi/layout.js";
+import { GLOBAL } from "./region-layout.js";
 import { writeRegion } from "./region.js";
 import { TraceReader } from "./traces.js";
 import { writeModule } from "./wasm-writer.js";
 
 const MEMORY_PAGES_MAX = 65_536;
+const GLOBAL_NAMES = Object.keys(GLOBAL);
 
-/** A region that a vCPU wants: its place in the core's table, and the traces that it is made of. */
+/** A region that a vCPU wants: its place in the core's table, and the traces that it is made of, in the order of their addresses (RIP). */
 export interface RegionRequest {
   readonly slot: number;
-  /** The one of them at which the region has to be entered. */
+  /** The one of them (a place in the list) at which the region has to be entered. */
   readonly first: number;
   readonly traces: readonly number[];
 }
@@ -23,19 +25,14 @@ export interface TranslationJob {
   readonly regions: readonly RegionRequest[];
 }
 
-/** A region that was translated: which of its traces it can be entered at, and which not. */
-export interface TranslatedRegion {
-  readonly slot: number;
-  readonly entries: readonly { readonly trace: number; readonly entry: number }[];
-  readonly shut: readonly number[];
-}
-
-/** What became of a job. */
+/** What became of one region of a job. */
 export interface Translation {
   readonly flushes: number;
-  /** Exports a function for each region, by its place in the job; undefined when the traces were dropped before they had been read. */
+  readonly slot: number;
+  /** Exports the function "region"; undefined when the traces were dropped before they had been read. */
   readonly module: WebAssembly.Module | undefined;
-  readonly regions: readonly TranslatedRegion[];
+  /** The traces (places in the list) at which it can be entered. */
+  readonly entries: readonly number[];
   /** Bytes of WebAssembly, and the time that writing and compiling them took. */
   readonly bytes: number;
   readonly milliseconds: number;
@@ -44,7 +41,7 @@ export interface Translation {
 /** Who does the jobs of one vCPU: a thread of the machine's, or the vCPU's own. */
 export interface TranslationService {
   submit(job: TranslationJob): void;
-  /** A job that is done, if there is one; does not wait. */
+  /** A region that is done, if there is one; does not wait. */
   receive(): Translation | undefined;
 }
 
@@ -57,27 +54,24 @@ export function arenaFlushes(memory: WebAssembly.Memory, base: number): number {
 }
 
 /**
- * Does one job. The vCPU may drop traces, or all of them, while they are read: what is read then makes no sense, and is not entered by the vCPU, whatever
- * comes of it.
+ * Does one job, and answers its regions as they are done. The vCPU may drop traces, or all of them, while they are read: what is read then makes no sense, and is
+ * not entered by the vCPU, whatever comes of it.
  */
-export function translate(memory: WebAssembly.Memory, job: TranslationJob, write: WriteRegion = writeRegion): Translation {
-  const begun = performance.now();
+export function translate(memory: WebAssembly.Memory, job: TranslationJob, answer: (translation: Translation) => void, write: WriteRegion = writeRegion): void {
   const { flushes, base } = job;
-  const answer = (module: WebAssembly.Module | undefined, regions: Translation["regions"], bytes: number): Translation =>
-    ({ flushes, module, regions, bytes, milliseconds: performance.now() - begun });
-  try {
-    const reader = new TraceReader(memory, base);
-    const regions = job.regions.map(({ slot, first, traces }) => {
-      const read = traces.map((trace) => reader.read(trace)).sort((a, b) => (a.rip < b.rip ? -1 : 1));
-      const { code, entries } = write(read, { slot, base, first: read.findIndex(({ address }) => address === first) });
-      const shut = read.map(({ address }) => address).filter((_, block) => !entries.includes(block));
-      return { region: { slot, entries: entries.map((entry) => ({ trace: read[entry]!.address, entry })), shut }, code };
-    });
-    const bytes = writeModule(regions.map(({ code }) => code), MEMORY_PAGES_MAX);
-    return answer(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>), regions.map(({ region }) => region), bytes.length);
-  } catch (error) {
-    if (arenaFlushes(memory, base) === flushes) throw error;
-    return answer(undefined, [], 0);
+  const reader = new TraceReader(memory, base);
+  for (const { slot, first, traces } of job.regions) {
+    const begun = performance.now();
+    const done = (module: WebAssembly.Module | undefined, entries: readonly number[], bytes: number): void =>
+      answer({ flushes, slot, module, entries, bytes, milliseconds: performance.now() - begun });
+    try {
+      const { code, entries } = write(traces.map((trace) => reader.read(trace)), first);
+      const bytes = writeModule(code, GLOBAL_NAMES, MEMORY_PAGES_MAX);
+      done(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>), entries, bytes.length);
+    } catch (error) {
+      if (arenaFlushes(memory, base) === flushes) throw error;
+      done(undefined, [], 0);
+    }
   }
 }
 
@@ -87,6 +81,6 @@ export class ImmediateTranslations implements TranslationService {
 
   constructor(readonly memory: WebAssembly.Memory, readonly write: WriteRegion = writeRegion) {}
 
-  submit(job: TranslationJob): void { this.#done.push(translate(this.memory, job, this.write)); }
+  submit(job: TranslationJob): void { translate(this.memory, job, (translation) => this.#done.push(translation), this.write); }
   receive(): Translation | undefined { return this.#done.shift(); }
 }

@@ -3,6 +3,7 @@
  * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
  */
 import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { GLOBAL, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TraceReader } from "./traces.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
@@ -16,6 +17,7 @@ export interface TranslatorExports {
   /** The core's table of functions (WebAssembly.Table). */
   readonly table: { readonly length: number; grow(by: number): number; set(slot: number, code: unknown): void };
   makeRegionTrace(trace: number): number;
+  reserveTraceList(count: number): number;
   callFromRegion(trace: number, op: number): number;
   flushCode(): void;
 }
@@ -41,8 +43,8 @@ export class Translator {
   #flushes: number;
   /** Traces that regions have in the middle of a loop, where they cannot be entered. */
   readonly #shut = new Set<number>();
-  /** Jobs of which nothing has been heard yet. */
-  #awaited = 0;
+  /** Regions of which nothing has been heard yet, by their places, and where the lists of their traces are. */
+  readonly #awaited = new Map<number, RegionRequest & { readonly list: number }>();
 
   constructor(readonly memory: WebAssembly.Memory, readonly base: number, readonly core: TranslatorExports, readonly options: TranslatorOptions) {
     this.#view = new DataView(memory.buffer);
@@ -57,7 +59,7 @@ export class Translator {
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
     if (count !== 0) this.#submit(count);
-    if (this.#awaited !== 0) this.#takeDone();
+    if (this.#awaited.size !== 0) this.#takeDone();
   }
 
   #submit(count: number): void {
@@ -71,7 +73,6 @@ export class Translator {
     const regions = Array.from({ length: count }, (_, index) => this.#collect(this.#view.getUint32(this.base + VCPU_AREA.hotTraces + index * 4, true)))
       .filter((region) => region !== undefined);
     if (regions.length === 0) return;
-    this.#awaited++;
     this.options.service.submit({ base: this.base, flushes: this.#flushes, regions });
   }
 
@@ -82,6 +83,7 @@ export class Translator {
     this.#flushes = flushes;
     this.#nextSlot = this.#firstSlot;
     this.#shut.clear();
+    this.#awaited.clear();
   }
 
   /** The region of `trace`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
@@ -100,9 +102,14 @@ export class Translator {
       return [copy];
     });
     const first = isShut ? trace : copies.get(trace);
-    if (first === undefined) return undefined;
+    const list = this.core.reserveTraceList(traces.length);
+    if (first === undefined || list === 0) return undefined;
     reader.relink(traces, copies);
-    return { slot: this.#takeSlot(), first, traces };
+    traces.sort((a, b) => (reader.rip(a) < reader.rip(b) ? -1 : 1));
+    traces.forEach((each, block) => this.#view.setUint32(list + block * TRACE_ADDRESS_SIZE, each, true));
+    const request = { slot: this.#takeSlot(), first: traces.indexOf(first), traces };
+    this.#awaited.set(request.slot, { ...request, list });
+    return request;
   }
 
   #takeSlot(): number {
@@ -113,20 +120,24 @@ export class Translator {
 
   #takeDone(): void {
     for (let done = this.options.service.receive(); done !== undefined; done = this.options.service.receive()) {
-      this.#awaited--;
       this.#count(VCPU.counterTranslationNs, Math.round(done.milliseconds * 1e6));
-      if (done.module !== undefined && done.flushes === arenaFlushes(this.memory, this.base)) this.#install(done, done.module);
+      // Places are given anew when all traces have been dropped, and then asked for anew.
+      if (done.flushes !== arenaFlushes(this.memory, this.base)) continue;
+      const request = this.#awaited.get(done.slot)!;
+      this.#awaited.delete(done.slot);
+      if (done.module !== undefined) this.#install(done, done.module, request);
     }
   }
 
-  #install({ regions, bytes }: Translation, module: WebAssembly.Module): void {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, table: this.core.table } });
-    regions.forEach(({ slot, entries, shut }, index) => {
-      this.core.table.set(slot, exports[String(index)]);
-      for (const { trace, entry } of entries) this.#enter(trace, slot, entry);
-      for (const trace of shut) this.#shutIn(trace);
+  #install({ slot, entries, bytes }: Translation, module: WebAssembly.Module, { traces, list }: { traces: readonly number[]; list: number }): void {
+    const globals: Record<keyof typeof GLOBAL, number> = { base: this.base, traces: list, slot };
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, table: this.core.table, ...globals } });
+    this.core.table.set(slot, exports["region"]);
+    traces.forEach((trace, block) => {
+      if (entries.includes(block)) this.#enter(trace, slot, block);
+      else this.#shutIn(trace);
     });
-    this.#count(VCPU.counterRegions, regions.length);
+    this.#count(VCPU.counterRegions, 1);
     this.#count(VCPU.counterRegionBytes, bytes);
   }
 

@@ -7,7 +7,7 @@ import type { BlockWriter } from "./block-writer.js";
 import { MXCSR_NATIVE, MXCSR_NATIVE_BITS } from "./constants.js";
 import { LOCAL } from "./region-layout.js";
 import { isMemory, type Op } from "./traces.js";
-import { SIMD, W } from "./wasm-writer.js";
+import { type CodeWriter, SIMD, W } from "./wasm-writer.js";
 
 /** Writes one instruction; `aside` writes the call of the interpreter's function for operands that need it. Returns false when it cannot. */
 export type EmitVector = (w: BlockWriter, op: Op, aside: () => void) => boolean;
@@ -38,23 +38,23 @@ function pushAddress(w: BlockWriter, op: Op, aligned: boolean): void {
   w.code.get(LOCAL.address);
 }
 
-/** Pushes the address of the source that was located. */
-function pushSource(w: BlockWriter, op: Op): void {
-  if (isMemory(op)) w.code.get(LOCAL.pointer);
-  else w.code.i32(op.rm);
+/** Pushes the base of the source that was located, and returns its offset from there. */
+function pushSource(w: BlockWriter, op: Op): number {
+  w.code.get(isMemory(op) ? LOCAL.pointer : LOCAL.base);
+  return isMemory(op) ? 0 : op.rm;
 }
+
+/** Pushes the XMM register at offset `register` of the vCPU's state. */
+function pushRegister(code: CodeWriter, register: number): CodeWriter { return code.get(LOCAL.base).simdAccess(SIMD.load, register); }
 
 /** result = operation(destination, source), both whole registers. */
 function binary(write: (w: BlockWriter, op: Op, destination: () => void, source: () => void) => void): EmitVector {
   return (w, op) => {
     const { code } = w;
     locateSource(w, op, 16, true);
-    code.i32(op.reg);
-    write(w, op, () => { code.i32(op.reg).simdAccess(SIMD.load); }, () => {
-      pushSource(w, op);
-      code.simdAccess(SIMD.load);
-    });
-    code.simdAccess(SIMD.store);
+    code.get(LOCAL.base);
+    write(w, op, () => { pushRegister(code, op.reg); }, () => { code.simdAccess(SIMD.load, pushSource(w, op)); });
+    code.simdAccess(SIMD.store, op.reg);
     return true;
   };
 }
@@ -93,7 +93,7 @@ const shift = (opcode: number, bits: number): EmitVector => (w, op) => {
   const count = op.immediateLow & 0xff;
   if (count >= bits) return false;
   w.checkSse(op);
-  w.code.i32(op.rm).i32(op.rm).simdAccess(SIMD.load).i32(count).simd(opcode).simdAccess(SIMD.store);
+  pushRegister(w.code.get(LOCAL.base), op.rm).i32(count).simd(opcode).simdAccess(SIMD.store, op.rm);
   return true;
 };
 
@@ -102,16 +102,14 @@ const shiftBytes = (left: boolean): EmitVector => (w, op) => {
   const count = Math.min(op.immediateLow & 0xff, 16);
   w.checkSse(op);
   const order = Array.from({ length: 16 }, (_, byte) => (left ? (byte < count ? 16 : byte - count) : Math.min(byte + count, 16)));
-  w.code.i32(op.rm).i32(op.rm).simdAccess(SIMD.load).simd(SIMD.const).op(...new Array<number>(16).fill(0)).simd(SIMD.shuffle).op(...order).simdAccess(SIMD.store);
+  pushRegister(w.code.get(LOCAL.base), op.rm).simd(SIMD.const).op(...new Array<number>(16).fill(0)).simd(SIMD.shuffle).op(...order).simdAccess(SIMD.store, op.rm);
   return true;
 };
 
 /** Loads of a whole register, or of its low part with the rest cleared. */
 const load = (opcode: number, bytes: number, aligned = false): EmitVector => (w, op) => {
   locateSource(w, op, bytes, aligned);
-  w.code.i32(op.reg);
-  pushSource(w, op);
-  w.code.simdAccess(opcode).simdAccess(SIMD.store);
+  w.code.get(LOCAL.base).simdAccess(opcode, pushSource(w, op)).simdAccess(SIMD.store, op.reg);
   return true;
 };
 
@@ -119,16 +117,14 @@ const load = (opcode: number, bytes: number, aligned = false): EmitVector => (w,
 const loadScalar = (size: 32 | 64): EmitVector => (w, op) => {
   if (isMemory(op)) return load(size === 64 ? SIMD.load64Zero : SIMD.load32Zero, size / 8)(w, op, () => undefined);
   w.checkSse(op);
-  w.code.i32(op.reg).i32(op.rm).access(size === 64 ? W.i64Load : W.i32Load).access(size === 64 ? W.i64Store : W.i32Store);
+  w.code.get(LOCAL.base).get(LOCAL.base).access(size === 64 ? W.i64Load : W.i32Load, op.rm).access(size === 64 ? W.i64Store : W.i32Store, op.reg);
   return true;
 };
 
 /** MOVLPS, MOVHPS and their like from memory: one half. */
 const loadHalf = (offset: number): EmitVector => (w, op) => {
   locateSource(w, op, 8, false);
-  w.code.i32(op.reg + offset);
-  pushSource(w, op);
-  w.code.access(W.i64Load).access(W.i64Store);
+  w.code.get(LOCAL.base).access(W.i64Load, pushSource(w, op)).access(W.i64Store, op.reg + offset);
   return true;
 };
 
@@ -138,9 +134,9 @@ const store = (aligned: boolean): EmitVector => (w, op) => {
   if (isMemory(op)) {
     pushAddress(w, op, aligned);
     w.locateWrite(op, 16);
-    code.get(LOCAL.pointer);
-  } else code.i32(op.rm);
-  code.i32(op.reg).simdAccess(SIMD.load).simdAccess(SIMD.store);
+  }
+  const offset = pushSource(w, op);
+  pushRegister(code, op.reg).simdAccess(SIMD.store, offset);
   return true;
 };
 
@@ -152,9 +148,9 @@ const storePart = (size: 32 | 64, offset = 0, clears = false): EmitVector => (w,
   if (isMemory(op)) {
     w.pushAddress(op);
     w.locateWrite(op, size / 8);
-    code.get(LOCAL.pointer);
-  } else code.i32(op.rm);
-  code.i32(op.reg).access(W.i64Load, offset).access(size === 64 ? W.i64Store : W.i64Store32);
+  }
+  const target = pushSource(w, op);
+  code.get(LOCAL.base).access(W.i64Load, op.reg + offset).access(size === 64 ? W.i64Store : W.i64Store32, target);
   return true;
 };
 
@@ -162,23 +158,23 @@ const storePart = (size: 32 | 64, offset = 0, clears = false): EmitVector => (w,
 const fromGeneral = (size: 32 | 64): EmitVector => (w, op) => {
   if (isMemory(op)) return load(size === 64 ? SIMD.load64Zero : SIMD.load32Zero, size / 8)(w, op, () => undefined);
   w.checkSse(op);
-  w.code.i32(op.reg);
+  w.code.get(LOCAL.base);
   w.pushValue(op, op.rm, size);
-  w.code.access(W.i64Store).i32(op.reg).i64(0).access(W.i64Store, 8);
+  w.code.access(W.i64Store, op.reg).get(LOCAL.base).i64(0).access(W.i64Store, op.reg + 8);
   return true;
 };
 
 const toGeneral = (size: 32 | 64): EmitVector => (w, op) => {
   if (isMemory(op)) return storePart(size)(w, op, () => undefined);
   w.checkSse(op);
-  w.code.i32(op.reg).access(size === 64 ? W.i64Load : W.i64Load32U);
+  w.code.get(LOCAL.base).access(size === 64 ? W.i64Load : W.i64Load32U, op.reg);
   w.setRegister(op.rm, 64);
   return true;
 };
 
 const mask = (opcode: number): EmitVector => (w, op) => {
   w.checkSse(op);
-  w.code.i32(op.rm).simdAccess(SIMD.load).simd(opcode).op(W.i64ExtendU);
+  pushRegister(w.code, op.rm).simd(opcode).op(W.i64ExtendU);
   w.setRegister(op.reg, 64);
   return true;
 };
@@ -191,8 +187,7 @@ function pushIsSafe(w: BlockWriter, local: number): void {
 /** Leaves the source's 64 bits in LOCAL.scratch2 and the destination's in LOCAL.value. */
 function loadDoubles(w: BlockWriter, op: Op): void {
   locateSource(w, op, 8, false);
-  pushSource(w, op);
-  w.code.access(W.i64Load).set(LOCAL.scratch2).i32(op.reg).access(W.i64Load).set(LOCAL.value);
+  w.code.access(W.i64Load, pushSource(w, op)).set(LOCAL.scratch2).get(LOCAL.base).access(W.i64Load, op.reg).set(LOCAL.value);
 }
 
 /**
@@ -200,8 +195,8 @@ function loadDoubles(w: BlockWriter, op: Op): void {
  * `aside` writes.
  */
 function nativelyOr(w: BlockWriter, aside: () => void, native: () => void): void {
-  const { code, base } = w;
-  code.i32(base + VCPU.mxcsr).access(W.i32Load).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq, W.i32And);
+  const { code } = w;
+  code.get(LOCAL.base).access(W.i32Load, VCPU.mxcsr).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq, W.i32And);
   code.open(W.if);
   native();
   code.op(W.else);
@@ -219,7 +214,7 @@ const arithmetic = (opcode: number): EmitVector => (w, op, aside) => {
   code.op(W.i32And);
   pushIsSafe(w, LOCAL.scratch3);
   code.op(W.i32And);
-  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.scratch3).access(W.i64Store));
+  nativelyOr(w, aside, () => code.get(LOCAL.base).get(LOCAL.scratch3).access(W.i64Store, op.reg));
   return true;
 };
 
@@ -252,11 +247,11 @@ const ordinary = (w: BlockWriter, local: number): void => {
 const packed = (opcode: number, pushAllowed: (w: BlockWriter) => void): EmitVector => (w, op, aside) => {
   const { code } = w;
   locateSource(w, op, 16, true);
-  pushSource(w, op);
-  code.simdAccess(SIMD.load).set(LOCAL.right).i32(op.reg).simdAccess(SIMD.load).tee(LOCAL.left).get(LOCAL.right).simd(opcode).set(LOCAL.vector);
+  code.simdAccess(SIMD.load, pushSource(w, op)).set(LOCAL.right);
+  pushRegister(code, op.reg).tee(LOCAL.left).get(LOCAL.right).simd(opcode).set(LOCAL.vector);
   pushAllowed(w);
   code.simd(SIMD.i64AllTrue);
-  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.vector).simdAccess(SIMD.store));
+  nativelyOr(w, aside, () => code.get(LOCAL.base).get(LOCAL.vector).simdAccess(SIMD.store, op.reg));
   return true;
 };
 
@@ -292,8 +287,7 @@ function pushQuotientAllowed(w: BlockWriter): void {
 const truncateDouble = (size: 32 | 64): EmitVector => (w, op, aside) => {
   const { code } = w;
   locateSource(w, op, 8, false);
-  pushSource(w, op);
-  code.access(W.i64Load).tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
+  code.access(W.i64Load, pushSource(w, op)).tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
   nativelyOr(w, aside, () => {
     code.get(LOCAL.value).op(W.f64FromBits);
     if (size === 32) code.op(W.i32TruncF64S, W.i64ExtendU);
@@ -310,7 +304,7 @@ const fromInteger64: EmitVector = (w, op, aside) => {
   if (isMemory(op)) w.loadOperand(op, 64);
   else w.pushValue(op, op.rm, 64);
   code.set(LOCAL.value).i32(1);
-  nativelyOr(w, aside, () => code.i32(op.reg).get(LOCAL.value).op(W.f64ConvertI64S).access(W.f64Store));
+  nativelyOr(w, aside, () => code.get(LOCAL.base).get(LOCAL.value).op(W.f64ConvertI64S).access(W.f64Store, op.reg));
   return true;
 };
 
@@ -340,7 +334,7 @@ const fromInteger32: EmitVector = (w, op) => {
   w.checkSse(op);
   if (isMemory(op)) w.loadOperand(op, 32);
   else w.pushValue(op, op.rm, 32);
-  code.set(LOCAL.value).i32(op.reg).get(LOCAL.value).op(W.i32Wrap, W.f64ConvertI32S).access(W.f64Store);
+  code.set(LOCAL.value).get(LOCAL.base).get(LOCAL.value).op(W.i32Wrap, W.f64ConvertI32S).access(W.f64Store, op.reg);
   return true;
 };
 

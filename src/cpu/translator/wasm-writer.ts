@@ -3,7 +3,7 @@
 /** Opcodes (§5.4). */
 export const W = {
   block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, returnCallIndirect: 0x13, select: 0x1b,
-  get: 0x20, set: 0x21, tee: 0x22,
+  get: 0x20, set: 0x21, tee: 0x22, globalGet: 0x23,
   i32Load: 0x28, i64Load: 0x29, i32Load8U: 0x2d, i32Load16U: 0x2f, i64Load8S: 0x30, i64Load8U: 0x31, i64Load16S: 0x32, i64Load16U: 0x33,
   i64Load32S: 0x34, i64Load32U: 0x35, i32Store: 0x36, i64Store: 0x37, i64Store8: 0x3c, i64Store16: 0x3d, i64Store32: 0x3e,
   i32Const: 0x41, i64Const: 0x42,
@@ -171,10 +171,10 @@ function name(body: CodeWriter, text: string): void {
 export const REGION_TYPE_INDEX = 1;
 
 /**
- * A module with these functions, exported by their place ("0", "1", …). It imports env.memory, shared and with at most
- * `maximumPages` pages, env.call, function 0, and env.table, in which the regions are.
+ * A module with this function, exported as "region". It imports env.memory, shared and with at most `maximumPages` pages, env.call, function 0, env.table, in
+ * which the regions are, and the numbers env[name] of `globals`.
  */
-export function writeModule(functions: readonly FunctionCode[], maximumPages: number): Uint8Array {
+export function writeModule({ code, i32Locals, i64Locals, v128Locals }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
   const module = new CodeWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
   section(module, 1, (body) => {
     body.unsigned(2);
@@ -183,7 +183,7 @@ export function writeModule(functions: readonly FunctionCode[], maximumPages: nu
     }
   });
   section(module, 2, (body) => {
-    body.unsigned(3);
+    body.unsigned(3 + globals.length);
     name(body, "env");
     name(body, "memory");
     body.op(2, SHARED_WITH_MAXIMUM).unsigned(1).unsigned(maximumPages);
@@ -193,24 +193,22 @@ export function writeModule(functions: readonly FunctionCode[], maximumPages: nu
     name(body, "env");
     name(body, "table");
     body.op(1, FUNCREF, 0).unsigned(0);
+    for (const global of globals) {
+      name(body, "env");
+      name(body, global);
+      body.op(3, I32, 0);
+    }
   });
-  section(module, 3, (body) => {
-    body.unsigned(functions.length);
-    for (let index = 0; index < functions.length; index++) body.unsigned(REGION_TYPE_INDEX);
-  });
+  section(module, 3, (body) => { body.unsigned(1).unsigned(REGION_TYPE_INDEX); });
   section(module, 7, (body) => {
-    body.unsigned(functions.length);
-    functions.forEach((_, index) => {
-      name(body, String(index));
-      body.op(0).unsigned(index + 1);
-    });
+    body.unsigned(1);
+    name(body, "region");
+    body.op(0).unsigned(1);
   });
   section(module, 10, (body) => {
-    body.unsigned(functions.length);
-    for (const { code, i32Locals, i64Locals, v128Locals } of functions) {
-      const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
-      body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
-    }
+    body.unsigned(1);
+    const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
+    body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
   });
   return module.bytes;
 }
