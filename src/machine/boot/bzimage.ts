@@ -9,7 +9,7 @@
  */
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
-import { crc32 } from "./crc32.js";
+import { crc32 } from "../../platform/node/index.js";
 import { findPayloadFormat } from "./decompress/index.js";
 import { isElf, parseElfKernel, type KernelSegment } from "./elf.js";
 import { readU16, readU32 } from "./little-endian.js";
