@@ -23,7 +23,7 @@ const TEMPORARY_PATTERN = /^\.new-/;
 /** What a killed process was writing is removed when it is this old. */
 const LEFTOVER_AGE_MS = 3600 * 1000;
 /** Contents are checked through a buffer of this size: fresh memory costs more than the reading. */
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 18;
 /** Others of the user's group need not know what he runs. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
@@ -68,12 +68,13 @@ export class CachedFile {
  * of what they are made from, and a number for the way they are made. All methods are synchronous, none throws but for a key that is none.
  */
 export class FileCache {
-  readonly #folder: string;
+  /** For other threads, which open the same cache by it. */
+  readonly folder: string;
   readonly #bounds: FileCacheBounds;
 
   /** The folder is made at the first `put`. */
   constructor(folder: string, bounds: FileCacheBounds = BOUNDS_DEFAULT) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#bounds = bounds;
   }
 
@@ -113,9 +114,9 @@ export class FileCache {
     const path = this.#pathOf(key);
     const head = headFor(key, parts);
     if (lengthOf([head, ...parts]) > this.#bounds.bytesMax) return false;
-    const temporary = join(this.#folder, `.new-${process.pid}-${globalThis.crypto.randomUUID()}`);
+    const temporary = join(this.folder, `.new-${process.pid}-${globalThis.crypto.randomUUID()}`);
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE });
+      mkdirSync(this.folder, { recursive: true, mode: FOLDER_MODE });
       writeNew(temporary, [head, ...parts]);
       renameSync(temporary, path);
     } catch {
@@ -128,16 +129,16 @@ export class FileCache {
 
   #pathOf(key: string): string {
     if (!KEY_PATTERN.test(key)) throw new Error(`expected a key of lower-case letters, digits, dots and hyphens, got "${key}"`);
-    return join(this.#folder, key);
+    return join(this.folder, key);
   }
 
   /** Removes what is beyond the bounds, and what killed processes left; never the file of `newest`, though clocks may disagree. */
   #evict(newest: string): void {
-    const files = readdirSync(this.#folder).flatMap((name) => {
-      const stat = attempt(() => statSync(join(this.#folder, name)));
+    const files = readdirSync(this.folder).flatMap((name) => {
+      const stat = attempt(() => statSync(join(this.folder, name)));
       return stat?.isFile() === true ? [{ name, bytes: stat.size, usedMs: name === newest ? Infinity : stat.mtimeMs }] : [];
     });
-    const remove = (name: string): void => void attempt(() => unlinkSync(join(this.#folder, name)));
+    const remove = (name: string): void => void attempt(() => unlinkSync(join(this.folder, name)));
     const isTemporary = ({ name }: { readonly name: string }): boolean => TEMPORARY_PATTERN.test(name);
     for (const { name, usedMs } of files.filter(isTemporary)) if (usedMs < Date.now() - LEFTOVER_AGE_MS) remove(name);
     let [bytes, count] = [0, 0];
