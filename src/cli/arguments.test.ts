@@ -52,6 +52,14 @@ test("the options about the profile arrive", () => {
   assert.throws(() => parse("run", "--profile", ""), { message: "--profile needs a file" });
 });
 
+test("where unpacked kernels are kept arrives, and that they are not to be", () => {
+  const cacheOf = (...args: string[]) => (parse("run", ...args) as { run: { cache?: unknown } }).run.cache;
+  assert.deepEqual(cacheOf("--cache", "c"), { directory: "c" });
+  assert.equal(cacheOf("--no-cache"), false);
+  assert.equal(cacheOf(), undefined);
+  assert.throws(() => cacheOf("--cache", ""), { message: "--cache needs the path of a folder" });
+});
+
 test("--lock-step is a whole number from 1", () => {
   assert.equal((parse("run", "--lock-step", "50") as { run: { lockStep?: number } }).run.lockStep, 50);
   assert.throws(() => parse("run", "--lock-step", "0"), { message: /--lock-step/ });

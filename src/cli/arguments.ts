@@ -24,6 +24,8 @@ export interface RunArguments extends MemoryArguments, ProfileArguments {
   readonly lockStep?: number;
   readonly exec?: string;
   readonly timeoutMs?: number;
+  /** Where unpacked kernels are kept; false = nowhere. */
+  readonly cache?: false | { readonly directory: string };
   /** Path on which commands are taken. */
   readonly control?: string;
   /** Where gdb may connect: a TCP port, host:port, or a path. */
@@ -47,6 +49,7 @@ interface RawOptions extends RawMemoryOptions, RawProfileOptions {
   lockStep?: string;
   exec?: string;
   timeout?: string;
+  cache?: string | false;
   control?: string;
   gdb?: string;
   gdbWait?: boolean;
@@ -120,6 +123,8 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("--lock-step <n>", "run every nth entry into translated code by the interpreter, too, and end with status 74 where they differ (1: each)")
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
+    .option("--cache <folder>", "keep unpacked kernels for later starts there (default: derived, beside the default guest's files)")
+    .option("--no-cache", "keep nothing, and use nothing that was kept")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
     .option("--gdb <address>", "let gdb connect: a TCP port of this machine, host:port, or a path for a Unix domain socket")
     .option("--gdb-wait", "with --gdb: the guest stands before its first instruction until gdb lets it go on")
@@ -153,11 +158,12 @@ function usageMessage(error: CommanderError, command: string | undefined): strin
 }
 
 function readOptions(options: RawOptions): RunArguments {
-  const { kernel, initrd, append, lockStep, exec, timeout, control, gdb, gdbWait = false, json = false, verbose = false } = options;
+  const { kernel, initrd, append, lockStep, exec, timeout, cache, control, gdb, gdbWait = false, json = false, verbose = false } = options;
   if (exec !== undefined && initrd !== undefined) {
     throw new UsageError("--exec needs the default guest's init: leave --initrd out");
   }
   if (gdbWait && gdb === undefined) throw new UsageError("--gdb-wait needs --gdb: nobody else could let the guest go on");
+  if (cache === "") throw new UsageError("--cache needs the path of a folder");
   if (exec?.trim() === "") throw new UsageError("--exec needs a command");
   const memoryBytes = parseMemory(options.memory);
   return {
@@ -169,6 +175,7 @@ function readOptions(options: RawOptions): RunArguments {
     ...(append === undefined ? {} : { append }),
     ...(exec === undefined ? {} : { exec }),
     ...(timeout === undefined ? {} : { timeoutMs: parseTimeout(timeout) }),
+    ...(cache === undefined ? {} : { cache: cache === false ? cache : { directory: cache } }),
     ...(control === undefined ? {} : { control }),
     ...(gdb === undefined ? {} : { gdb, gdbWait }),
   };

@@ -1,7 +1,9 @@
 /** From options to what is booted: kernel, initial RAM disk, command line, and whether our agent is in it. */
 import type { FetchOptions } from "../platform/node/guest-image/index.js";
-import { readInputFile } from "../platform/node/index.js";
-import { type BootImage, buildBoot, defaultCommandLine, loadKernel } from "./boot/index.js";
+import { type FileCache, hashBytes, hashInputFile, openCache, readInputFile } from "../platform/node/index.js";
+import {
+  type BootImage, buildBoot, defaultCommandLine, isPackedKernel, keepKernel, type KernelImage, kernelInMemory, loadKernel, openKeptKernel, type PieceBytes,
+} from "./boot/index.js";
 import { type ProfiledKernel, readProfiledKernel } from "./profile/index.js";
 import { initWords, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
 
@@ -12,18 +14,34 @@ export interface GuestSource {
   readonly hasAgent: boolean;
   /** The kernel, if a profile was asked for. */
   readonly profiled: ProfiledKernel | undefined;
+  /** To be called when the image is loaded, or will not be: what it is read from is closed. */
+  release(): void;
+}
+
+/** A kernel, in memory or in an open file of the cache. */
+interface OpenedKernel {
+  readonly kernel: KernelImage<PieceBytes>;
+  close(): void;
 }
 
 /** Reads, fetches and unpacks what `options` name. Throws GuestImageError or InputFileError, and the signal's reason. */
 export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: number): Promise<GuestSource> {
-  const { signal } = options;
   // What was given comes first: a file that cannot be used is to be said before anything is fetched.
-  const [givenKernel, givenInitrd] = await Promise.all([
-    readGiven(options.kernel, "kernel", signal), readGiven(options.initrd, "initrd", signal),
-  ]);
-  const kernel = await loadKernel(givenKernel ?? await readDefaultKernel(options));
-  const profiled = options.profile === true ? readProfiledKernel(kernel, await readSystemMap(options)) : undefined;
-  signal?.throwIfAborted();
+  const initrd = await readGiven(options.initrd, "initrd", options.signal);
+  const opened = await openKernel(options, cacheOf(options));
+  try {
+    return { ...await prepareWith(opened.kernel, initrd, options, vcpuCount), release: () => opened.close() };
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+}
+
+async function prepareWith(
+  kernel: KernelImage<PieceBytes>, givenInitrd: Uint8Array | undefined, options: VirtualMachineOptions, vcpuCount: number,
+): Promise<Omit<GuestSource, "release">> {
+  const profiled = options.profile === true ? readProfiledKernel(kernelInMemory(kernel), await readSystemMap(options)) : undefined;
+  options.signal?.throwIfAborted();
   const initrd = givenInitrd ?? await buildDefaultInitrd(options);
   const { personality = PERSONALITY_DEFAULT } = options;
   const append = [...initWords(options), options.append ?? ""].join(" ").trim();
@@ -33,6 +51,29 @@ export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: nu
     commandLine: defaultCommandLine(options.mode ?? "shell", personality, append),
   });
   return { image, hasAgent: givenInitrd === undefined, profiled };
+}
+
+function cacheOf({ cache }: VirtualMachineOptions): FileCache | undefined {
+  return cache === false ? undefined : openCache(cache?.directory);
+}
+
+/** Opens the unpacked kernel in `cache`, or else unpacks it, and keeps it there. */
+async function openKernel(options: VirtualMachineOptions, cache: FileCache | undefined): Promise<OpenedKernel> {
+  const { signal } = options;
+  const source = options.kernel ?? await findDefaultKernel(options);
+  const hash = cache && await hashKernel(source, signal);
+  const kept = cache && hash !== undefined ? openKeptKernel(cache, hash) : undefined;
+  if (kept !== undefined) return kept;
+  const file = typeof source === "string" ? await readInputFile(source, "kernel", signal) : source;
+  const kernel = await loadKernel(file);
+  // The file may have changed since it was hashed, and an array of the caller's while we waited.
+  if (cache && hash !== undefined && hashBytes(file) === hash) keepKernel(cache, hash, kernel);
+  return { kernel, close: () => undefined };
+}
+
+async function hashKernel(source: string | Uint8Array, signal: AbortSignal | undefined): Promise<string | undefined> {
+  if (typeof source === "string") return await hashInputFile(source, "kernel", { isWanted: isPackedKernel, signal });
+  return isPackedKernel(source) ? hashBytes(source) : undefined;
 }
 
 async function readSystemMap({ systemMap, signal }: VirtualMachineOptions): Promise<string | undefined> {
@@ -46,10 +87,9 @@ async function readGiven(
   return typeof source === "string" ? await readInputFile(source, role, signal) : source;
 }
 
-async function readDefaultKernel(options: VirtualMachineOptions): Promise<Uint8Array> {
+async function findDefaultKernel(options: VirtualMachineOptions): Promise<string> {
   const { fetchKernel } = await loadGuestImage();
-  const { path } = await fetchKernel(fetchOptions(options));
-  return await readInputFile(path, "kernel", options.signal);
+  return (await fetchKernel(fetchOptions(options))).path;
 }
 
 async function buildDefaultInitrd(options: VirtualMachineOptions): Promise<Uint8Array> {

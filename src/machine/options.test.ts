@@ -26,6 +26,13 @@ test("options about memory that cannot be used are refused, each by its name", (
   }
 });
 
+test("a cache is a folder, or none", () => {
+  for (const options of [{}, { cache: false }, { cache: { directory: "somewhere" } }] as const) checkOptions(options);
+  for (const cache of [true, "somewhere", null, {}, { directory: "" }]) {
+    assert.throws(() => checkOptions({ cache } as unknown as VirtualMachineOptions), { code: "ERR_INVALID_OPTION", message: /^cache must be/ });
+  }
+});
+
 test("files go into the default guest only", () => {
   const files = [{ path: "/root/test", mode: 0o644, bytes: new Uint8Array(1) }];
   checkOptions({ files });

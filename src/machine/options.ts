@@ -76,6 +76,11 @@ export interface VirtualMachineOptions {
    * the guest with a TranslatorDifferenceError. Slow, and needs the page access "revocable".
    */
   readonly lockStep?: number;
+  /**
+   * Where what is made from the guest's files is kept for later starts (unpacked kernels). Absent: a folder in the user's cache folder; false: nowhere.
+   * It may be removed at any time, and is bounded; what is damaged in it is made anew.
+   */
+  readonly cache?: false | { readonly directory: string };
   /** What the default guest does on its console: a shell (default), or nothing, only commands by `exec`. */
   readonly mode?: "shell" | "exec";
   /** How the default guest's shell starts. */
@@ -119,10 +124,16 @@ export function checkOptions(options: VirtualMachineOptions): void {
   const { tier = TIER_DEFAULT } = options;
   if (!TIERS.includes(tier)) throw new InvalidOptionError(`tier must be one of ${TIERS.join(", ")}, got ${String(tier)}`);
   checkLockStep(options);
+  checkCache(options.cache);
   for (const [name, value] of Object.entries({ kernel, initrd, systemMap })) {
     if (value === undefined || typeof value === "string" || value instanceof Uint8Array) continue;
     throw new InvalidOptionError(`${name} must be a path or a Uint8Array`);
   }
+}
+
+function checkCache(cache: VirtualMachineOptions["cache"]): void {
+  if (cache === undefined || cache === false || (typeof cache?.directory === "string" && cache.directory !== "")) return;
+  throw new InvalidOptionError("cache must be false, or an object whose directory is a path");
 }
 
 function checkLockStep({ lockStep = 0, tier = TIER_DEFAULT, pageAccess = "revocable" }: VirtualMachineOptions): void {

@@ -12,7 +12,7 @@ import { HostMemory } from "../host-memory/index.js";
 import type { DomainConfiguration } from "../hypercall/index.js";
 import { createPipe, monotonicNs, type PipeEnd, startThread, type SwapFile, SwapFileSlots, type Thread } from "../platform/node/index.js";
 import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
-import type { BootImage } from "./boot/index.js";
+import { type BootImage, forEachPart } from "./boot/index.js";
 import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
@@ -356,21 +356,24 @@ function loadImage(host: HostMemory, guest: GuestMemory, image: BootImage): void
   for (const [id, slot] of image.memslots.entries()) {
     host.addMemslot({ id, baseGfn: gfnOf(slot.gpa / PAGE_SIZE), pageCount: slot.lengthBytes / PAGE_SIZE });
   }
-  for (const { gpa, bytes } of image.pieces) {
-    for (let done = 0; done < bytes.length;) {
-      const end = Math.min(bytes.length, done + PAGE_SIZE - ((gpa + done) % PAGE_SIZE));
-      loadPart(host, guest, gpa + done, bytes.subarray(done, end));
-      done = end;
-    }
-  }
+  for (const { gpa, bytes } of image.pieces) forEachPart(bytes, (part, position) => loadPart(host, guest, gpa + position, part));
   // What the host writes before the guest runs has to fit, too.
   const wanted = host.needsReclaim();
   const failure = wanted === 0 ? undefined : host.reclaim(wanted).failure;
   if (failure !== undefined) throw noRoom(failure);
 }
 
-/** Writes a part of one page. The host's memory may be short: the page is asked for first, because a write waits until there is room. */
+/** Writes a part of a piece, page by page. */
 function loadPart(host: HostMemory, guest: GuestMemory, gpa: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    const end = Math.min(bytes.length, done + PAGE_SIZE - ((gpa + done) % PAGE_SIZE));
+    loadInPage(host, guest, gpa + done, bytes.subarray(done, end));
+    done = end;
+  }
+}
+
+/** Writes a part of one page. The host's memory may be short: the page is asked for first, because a write waits until there is room. */
+function loadInPage(host: HostMemory, guest: GuestMemory, gpa: number, bytes: Uint8Array): void {
   const result = host.faultIn(gfnOfGpa(gpaOf(gpa)), true);
   if (result === "stalled") throw noRoom(host.stall ?? "the swap file is full");
   if (result !== "mapped" || !guest.write(gpaOf(gpa), bytes)) throw new Error(`expected memory for the boot piece at 0x${gpa.toString(16)}`);

@@ -97,14 +97,17 @@ export class VirtualMachine implements AsyncDisposable {
     // Both at a time; what is wrong with the guest's files is said first.
     module.catch(() => undefined);
     const source = await prepareGuest(options, options.vcpus ?? 1);
-    options.signal?.throwIfAborted();
-    const compiled = await module;
-    const swap = openSwap(options);
+    let swap: SwapFile | undefined;
     try {
+      options.signal?.throwIfAborted();
+      const compiled = await module;
+      swap = openSwap(options);
       return new VirtualMachine(options, { source, module: compiled, swap, gdb });
     } catch (error) {
       swap?.close();
       throw error;
+    } finally {
+      source.release();
     }
   }
 

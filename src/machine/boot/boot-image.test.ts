@@ -4,6 +4,7 @@ import { GuestImageError } from "../../abi/guest-image-error.js";
 import { buildAcpiTables } from "./acpi.js";
 import { buildBoot, type BootImage, type BootRequest } from "./boot-image.js";
 import { loadKernel, type KernelImage } from "./bzimage.js";
+import { bytesInMemory } from "./piece-bytes.js";
 import { defaultCommandLine } from "./command-line.js";
 import { readU16, readU32, readU64 } from "./little-endian.js";
 import { makeElf, makePattern, TEST_KERNEL_ENTRY, TEST_KERNEL_GPA } from "./test-kernel.js";
@@ -20,7 +21,7 @@ function reader(image: BootImage): (gpa: number, length: number) => Uint8Array {
   return (gpa, length) => {
     const piece = image.pieces.find((p) => gpa >= p.gpa && gpa + length <= p.gpa + p.bytes.length);
     assert.ok(piece, `0x${gpa.toString(16)} must lie in a piece`);
-    return piece.bytes.subarray(gpa - piece.gpa, gpa - piece.gpa + length);
+    return bytesInMemory(piece.bytes).subarray(gpa - piece.gpa, gpa - piece.gpa + length);
   };
 }
 

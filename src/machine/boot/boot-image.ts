@@ -22,6 +22,7 @@ import { PAGE_SHIFT, PAGE_SIZE, VCPU_COUNT_MAX } from "../../abi/layout.js";
 import type { PersonalityName } from "../../exit/index.js";
 import { buildAcpiTables } from "./acpi.js";
 import type { KernelImage } from "./bzimage.js";
+import type { PieceBytes } from "./piece-bytes.js";
 import { RESET_STUB, RESET_VECTOR_GPA } from "./reset-stub.js";
 import {
   buildStartInfo,
@@ -56,10 +57,10 @@ export interface GuestRange {
   readonly lengthBytes: number;
 }
 
-/** What to write where. The bytes are views of what was given (kernel, initrd), not copies. */
+/** What to write where. The bytes are those of what was given (kernel, initrd), not copies. */
 export interface BootPiece {
   readonly gpa: number;
-  readonly bytes: Uint8Array;
+  readonly bytes: PieceBytes;
 }
 
 /** A guest ready to be loaded. */
@@ -82,7 +83,7 @@ export interface BootImage {
 
 /** What a guest is built from. */
 export interface BootRequest {
-  readonly kernel: KernelImage;
+  readonly kernel: KernelImage<PieceBytes>;
   readonly initrd?: Uint8Array | undefined;
   readonly commandLine: string;
   /** Size of guest memory, up to 3 GiB; cut down to whole pages. */
@@ -136,7 +137,7 @@ export function buildBoot(request: BootRequest): BootImage {
   };
 }
 
-function encodeCommandLine(text: string, kernel: KernelImage): Uint8Array {
+function encodeCommandLine(text: string, kernel: KernelImage<PieceBytes>): Uint8Array {
   if (/[\0\r\n]/.test(text)) throw new GuestImageError("the kernel command line must be one line, without zero bytes");
   const bytes = new TextEncoder().encode(text);
   if (bytes.length > kernel.commandLineBytesMax) {
@@ -147,7 +148,7 @@ function encodeCommandLine(text: string, kernel: KernelImage): Uint8Array {
   return bytes;
 }
 
-function placeAboveKernel(kernel: KernelImage, commandLineBytes: number, initrdBytes: number) {
+function placeAboveKernel(kernel: KernelImage<PieceBytes>, commandLineBytes: number, initrdBytes: number) {
   for (const segment of kernel.segments) {
     if (segment.gpa < HIGH_MEMORY) throw new GuestImageError("the kernel loads below 1 MiB: pass one for PVH, linked at 1 MiB or above");
   }

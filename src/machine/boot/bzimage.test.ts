@@ -54,6 +54,9 @@ test("a signature behind the image, and what the signer changed in the PE header
   writeU32(signed, 0x80 + 24 + 144, image.length);
   writeU32(signed, 0x80 + 24 + 148, 1000);
   assert.equal((await loadKernel(signed)).entry, TEST_KERNEL_ENTRY);
+  const buffer = Buffer.from(signed);
+  await loadKernel(buffer);
+  assert.ok(buffer.equals(signed), "what was given stays as it is");
   signed[0x80 + 24 + 70]! ^= 1;
   await assertRefused(signed, /checksum differs/);
 });

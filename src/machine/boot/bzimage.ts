@@ -9,10 +9,11 @@
  */
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
-import { crc32 } from "./crc32.js";
+import { crc32 } from "../../platform/node/index.js";
 import { findPayloadFormat } from "./decompress/index.js";
 import { isElf, parseElfKernel, type KernelSegment } from "./elf.js";
 import { readU16, readU32 } from "./little-endian.js";
+import type { PieceBytes } from "./piece-bytes.js";
 
 const SETUP_HEADER = 0x1f1;
 const SYSSIZE = 0x1f4;
@@ -36,11 +37,11 @@ const UNPACKED_LENGTH_MAX = 512 << 20;
 const COMMAND_LINE_BYTES_MAX = 2047;
 
 /** A kernel that can be placed into a guest. */
-export interface KernelImage {
+export interface KernelImage<Bytes extends PieceBytes = Uint8Array> {
   /** Guest-physical address where the boot vCPU starts, in 32-bit protected mode. */
   readonly entry: number;
   /** What to load, sorted by address, without overlap. */
-  readonly segments: readonly KernelSegment[];
+  readonly segments: readonly KernelSegment<Bytes>[];
   /** For people: "ELF", or "bzImage, LZ4" and so on. */
   readonly format: string;
   /** The version text in a bzImage's header, such as "6.1.0-56-cloud-amd64 (...)". */
@@ -107,7 +108,8 @@ function checksumUnsigned(file: Uint8Array, end: number): number {
   const optionalHeader = peHeader + 24;
   const isPe = file[0] === 0x4d && file[1] === 0x5a && peHeader < SETUP_HEADER && readU32(file, peHeader) === 0x4550;
   if (!isPe) return ~crc32(file.subarray(0, end)) >>> 0;
-  const head = file.slice(0, Math.min(end, optionalHeader + 256));
+  // A copy; slice would give a view where the file is a Buffer.
+  const head = new Uint8Array(file.subarray(0, Math.min(end, optionalHeader + 256)));
   head.fill(0, optionalHeader + 64, optionalHeader + 68);
   head.fill(0, optionalHeader + 144, optionalHeader + 152);
   return ~crc32(file.subarray(head.length, end), crc32(head)) >>> 0;

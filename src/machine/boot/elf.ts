@@ -7,6 +7,7 @@
 
 import { GuestImageError } from "../../abi/guest-image-error.js";
 import { readAddress, readU16, readU32, readU64 } from "./little-endian.js";
+import type { PieceBytes } from "./piece-bytes.js";
 
 const ELF_HEADER_LENGTH = 64;
 const ELFCLASS64 = 2;
@@ -21,14 +22,14 @@ const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 /** Early guest page tables map 1 GiB, and the entry is 32-bit code: a kernel reaches no further. */
 const KERNEL_ADDRESS_MAX = 0x4000_0000;
 
-/** One range of guest-physical memory that a kernel fills. */
-export interface KernelSegment {
+/** One range of guest-physical memory that a kernel fills. Its bytes are an array, or are read from a file (piece-bytes.ts). */
+export interface KernelSegment<Bytes extends PieceBytes = Uint8Array> {
   /** First guest-physical address. */
   readonly gpa: number;
   /** Linear address that its first byte is linked for. */
   readonly linkedAddress: bigint;
-  /** What is loaded there: a view of the unpacked kernel, not a copy. */
-  readonly bytes: Uint8Array;
+  /** What is loaded there: of an array a view of the unpacked kernel, not a copy. */
+  readonly bytes: Bytes;
   /** Length in memory, at least bytes.length; the rest is zero. */
   readonly memoryBytes: number;
 }

@@ -2,6 +2,8 @@
 
 export { buildBoot, type BootImage, type BootPiece, type BootRequest, type GuestRange } from "./boot-image.js";
 export { loadKernel, type KernelImage } from "./bzimage.js";
+export { isPackedKernel, keepKernel, kernelInMemory, type KeptKernel, openKeptKernel } from "./kernel-cache.js";
+export { forEachPart, type PieceBytes, type StoredBytes } from "./piece-bytes.js";
 export { defaultCommandLine, type GuestMode } from "./command-line.js";
 export { readAddress, readU16, readU32 } from "./little-endian.js";
 export type { KernelSegment } from "./elf.js";

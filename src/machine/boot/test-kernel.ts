@@ -2,7 +2,7 @@
  * Small kernels made up for tests: an ELF with the segments and notes asked for, and a bzImage around it.
  */
 
-import { crc32 } from "./crc32.js";
+import { crc32 } from "../../platform/node/index.js";
 import { writeU16, writeU32, writeU64 } from "./little-endian.js";
 
 /** A PT_LOAD segment of a made-up kernel. */

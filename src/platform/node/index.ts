@@ -1,8 +1,11 @@
 /** What the machine and the command line get from Node.js. The default guest's files are in guest-image/. */
 export { ByteServer, type ByteConnection, type ByteEvents, type ListenAddress } from "./byte-server.js";
 export { createRunDelayMeter } from "./run-delay.js";
+export { openCache } from "./cache-folder.js";
 export { monotonicNs } from "./clock.js";
-export { InputFileError, readInputFile } from "./files.js";
+export { crc32 } from "./crc32.js";
+export { type CachedFile, FileCache, type FileCacheBounds } from "./file-cache.js";
+export { hashBytes, hashInputFile, InputFileError, readInputFile } from "./files.js";
 export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerParts } from "./local-socket.js";
 export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
 export { OutputFile, OutputFileError } from "./output-file.js";

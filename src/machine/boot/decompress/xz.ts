@@ -12,7 +12,7 @@
 
 // A CommonJS bundle whose names Node cannot see: only the default import works.
 import xzDecompress from "xz-decompress";
-import { crc32 } from "../crc32.js";
+import { crc32 } from "../../../platform/node/index.js";
 import { readU32, writeU32 } from "../little-endian.js";
 import { decodeX86Branches } from "./x86-branch-filter.js";
 

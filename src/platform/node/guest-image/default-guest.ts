@@ -13,9 +13,9 @@
 
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { GuestImageError } from "../../../abi/guest-image-error.js";
+import { userCacheFolder } from "../cache-folder.js";
 import { apt, INSTEAD, type AptPackage, type PackageSource } from "./apt.js";
 import { readDebFiles, type FileChoice } from "./deb.js";
 
@@ -87,17 +87,9 @@ export async function fetchBusybox(options: FetchOptions = {}): Promise<CachedPa
   return fetchPackage(BUSYBOX_PACKAGE, wantedBusybox, options);
 }
 
-/** The folder in which packages are kept: below XDG_CACHE_HOME, or where the platform has its caches. */
+/** The folder in which packages are kept. */
 export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env, platform: string = process.platform): string {
-  const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = environment;
-  return join(platformCacheFolder(xdg, local, platform), "unpinned", "debian");
-}
-
-function platformCacheFolder(xdg: string | undefined, local: string | undefined, platform: string): string {
-  // The XDG specification: a path that is not absolute is to be ignored.
-  if (xdg?.startsWith("/")) return xdg;
-  if (platform === "win32" && local) return local;
-  return platform === "darwin" ? join(homedir(), "Library", "Caches") : join(homedir(), ".cache");
+  return join(userCacheFolder(environment, platform), "debian");
 }
 
 async function fetchPackage(name: string, wanted: Wanted, options: FetchOptions): Promise<CachedPackage> {

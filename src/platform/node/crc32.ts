@@ -1,9 +1,12 @@
 /**
- * CRC-32 (polynomial 0xEDB88320, as in zlib, XZ and the bzImage trailer), eight bytes a step: the 14 MB of a kernel
- * take about 15 ms.
+ * CRC-32 (polynomial 0xEDB88320, as in zlib, XZ and the bzImage trailer): zlib's own where Node.js has it (20.15, 22.2 and later),
+ * which takes 4 ms for the 14 MB of a kernel; else eight bytes a step, which takes 70 ms.
  */
 
-const tables: readonly Int32Array[] = makeTables();
+import * as zlib from "node:zlib";
+
+const { crc32: native } = zlib as { readonly crc32?: (bytes: Uint8Array, previous: number) => number };
+let tables: readonly Int32Array[] | undefined;
 
 function makeTables(): Int32Array[] {
   const made = Array.from({ length: 8 }, () => new Int32Array(256));
@@ -27,6 +30,12 @@ function makeTables(): Int32Array[] {
  * `previous`.
  */
 export function crc32(bytes: Uint8Array, previous = 0): number {
+  return native === undefined ? crc32ByTable(bytes, previous) : native(bytes, previous);
+}
+
+/** The same without zlib. */
+export function crc32ByTable(bytes: Uint8Array, previous = 0): number {
+  tables ??= makeTables();
   const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as [
     Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array, Int32Array,
   ];
