@@ -91,6 +91,8 @@ export const TRACE_INSTRUCTIONS_MAX = 32;
 export const REGION_OVERDRAFT_MAX = 2048;
 /** Traces that wait for the translator at most. */
 export const HOT_TRACES_MAX = 256;
+/** Bits of VCPU_AREA.knownEntries. */
+export const KNOWN_ENTRY_BITS = 0x1_0000;
 /** Leaf tables, one page each. */
 export const TABLE_AREA_BASE = VCPU_AREA_BASE + VCPU_COUNT_MAX * VCPU_AREA_STRIDE;
 /** Address of the first frame; its pfn is FRAMES_BASE >> PAGE_SHIFT. A pfn is always (address >> PAGE_SHIFT). */
@@ -151,6 +153,8 @@ export const VCPU_AREA = {
   /** A bit per 2 MiB of addresses (hashed to 16 bits) that the TLB maps in parts from a 2 MiB page. */
   largePages: 0xc000,
   largePagesEnd: 0xe000,
+  /** A bit per address (hashed to KNOWN_ENTRY_BITS) at which a region begins that has been made already. */
+  knownEntries: 0xe000,
   /** The virtual-APIC page: the local APIC's registers as the guest reads them (APIC_PAGE), in whose place an access to the APIC access page reads. */
   virtualApic: 0x1_0000,
   userTlb: 0x2_0000,
@@ -325,6 +329,8 @@ export const VCPU = {
   counterRegionBytes: 0x6d0,
   counterTranslationNs: 0x6d8,
   counterRegionEvictions: 0x6e0,
+  /** Regions among them that another vCPU or another start had made. */
+  counterRegionsKnown: 0x6e8,
   /** u32: instructions between two samples of what runs; 0 = none are taken, nothing is translated. */
   samplePart: 0x688,
   /** u32: samples that make a trace hot. */

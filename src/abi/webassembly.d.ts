@@ -15,6 +15,9 @@ declare global {
       readonly buffer: ArrayBufferLike;
       grow(pages: number): number;
     }
+    class Table {
+      constructor(descriptor: { element: "anyfunc"; initial: number });
+    }
     function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>;
   }
 }

@@ -31,6 +31,8 @@ export interface Core {
   registersChanged(): void;
   /** Takes what has been translated and asks for what has become hot; outside guest mode, as it takes its time. */
   translateHot(): void;
+  /** The exported function behind `run`, for those who ask the engine about its code. */
+  readonly entry: unknown;
 }
 
 /** The functions that the core's module exports. */
@@ -80,6 +82,7 @@ export function createCore({ module, memory, vcpuIndex, timestamp, translator: o
       exports.flushTlb();
     },
     translateHot: () => translator?.translateHot(),
+    entry: exports.run,
   };
 }
 

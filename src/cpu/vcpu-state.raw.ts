@@ -43,6 +43,8 @@ export interface TranslationFigures {
   readonly regions: number;
   readonly traces: number;
   readonly bytes: number;
+  /** Regions among them that were there already: another vCPU, or an earlier start, had made them. */
+  readonly known: number;
   /** Time that writing and compiling them took, in whatever thread. */
   readonly milliseconds: number;
   /** How often the interpreter has entered a region. */
@@ -164,7 +166,7 @@ export class VcpuState {
   get translation(): TranslationFigures {
     const counter = (offset: number): number => Number(this.#u64[offset >> 3]!);
     return {
-      regions: counter(VCPU.counterRegions), traces: counter(VCPU.counterRegionTraces), bytes: counter(VCPU.counterRegionBytes),
+      regions: counter(VCPU.counterRegions), known: counter(VCPU.counterRegionsKnown), traces: counter(VCPU.counterRegionTraces), bytes: counter(VCPU.counterRegionBytes),
       milliseconds: counter(VCPU.counterTranslationNs) / 1e6, entries: counter(VCPU.counterRegionEntries), links: counter(VCPU.counterRegionLinks), evictions: counter(VCPU.counterRegionEvictions),
       samples: counter(VCPU.counterSamples), samplesTranslated: counter(VCPU.counterRegionSamples),
     };

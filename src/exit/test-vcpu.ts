@@ -58,7 +58,7 @@ export function createTestVcpu(parts: TestVcpuParts = {}): TestVcpu {
     core: {
       run: () => 0, translate: (gva) => Number(gva), flushTlb: () => log.push("flushTlb"),
       flushFrames: () => log.push("flushFrames"), invalidateCode: () => undefined,
-      flushCode: () => undefined, registersChanged: () => undefined, translateHot: () => undefined, ...parts.core,
+      flushCode: () => undefined, registersChanged: () => undefined, translateHot: () => undefined, entry: undefined, ...parts.core,
     },
     personality: parts.kvm === undefined ? XEN_PERSONALITY : KVM_PERSONALITY,
     hypercalls: { ...QUIET_HYPERCALLS, ...parts.hypercalls },

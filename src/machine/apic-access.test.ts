@@ -14,7 +14,7 @@ import { HostMemory } from "../host-memory/index.js";
 import { addApicAccessPage, announceApicChanges } from "./apic-access.js";
 import { vcpuFlush } from "./vcpu-flush.js";
 import type { Job } from "./apic-access.worker.js";
-import { loadCoreModule } from "./core-module.js";
+import { loadCore } from "./kept-code.js";
 
 const VCPUS = 2;
 const ROUNDS = 4000;
@@ -69,7 +69,7 @@ async function moveWhileUsed(context: TestContext, twin?: Job["twin"]): Promise<
   if (twin !== "no-request") announceApicChanges(host, vcpus);
   const guest = new GuestMemory(host);
   for (const { index } of vcpus) guest.write(gpaOf(0x1000 + index * 0x1000), guestCode(index));
-  const module = await loadCoreModule();
+  const { module } = await loadCore(undefined);
   const workers = vcpus.map(({ index }) => {
     const workerData: Job = { memory, module, index, vcpuCount: VCPUS, twin };
     return new Worker(new URL("./apic-access.worker.js", import.meta.url), { workerData });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { bytesInMemory } from "./boot/piece-bytes.js";
 import { makeBzImage, makeElf, makePattern, TEST_KERNEL_GPA, withSize } from "./boot/test-kernel.js";
-import { prepareGuest } from "./guest-source.js";
+import { cacheOf, prepareGuest } from "./guest-source.js";
 import type { VirtualMachineOptions } from "./options.js";
 
 const root = mkdtempSync(join(tmpdir(), "unpinned-source-"));
@@ -26,7 +26,7 @@ function freshPath(): string {
 
 /** What the guest's memory is filled with, and how: "file" where it is read from the cache. */
 async function prepare(options: VirtualMachineOptions): Promise<{ readonly pieces: readonly (readonly [number, Uint8Array])[]; readonly from: string; readonly entry: number }> {
-  const source = await prepareGuest({ initrd: makePattern(10), ...options }, 1);
+  const source = await prepareGuest({ initrd: makePattern(10), ...options }, 1, cacheOf(options));
   try {
     const pieces = source.image.pieces.map(({ gpa, bytes }) => [gpa, Uint8Array.from(bytesInMemory(bytes))] as const);
     return { pieces, from: source.image.pieces[0]!.bytes instanceof Uint8Array ? "memory" : "file", entry: source.image.entry };

@@ -14,6 +14,8 @@ export interface GuestSource {
   readonly hasAgent: boolean;
   /** The kernel, if a profile was asked for. */
   readonly profiled: ProfiledKernel | undefined;
+  /** Hash of the kernel's file, where one was made; undefined also without a cache. */
+  readonly kernelHash: string | undefined;
   /** To be called when the image is loaded, or will not be: what it is read from is closed. */
   release(): void;
 }
@@ -21,16 +23,17 @@ export interface GuestSource {
 /** A kernel, in memory or in an open file of the cache. */
 interface OpenedKernel {
   readonly kernel: KernelImage<PieceBytes>;
+  readonly hash: string | undefined;
   close(): void;
 }
 
 /** Reads, fetches and unpacks what `options` name. Throws GuestImageError or InputFileError, and the signal's reason. */
-export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: number): Promise<GuestSource> {
+export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: number, cache: FileCache | undefined): Promise<GuestSource> {
   // What was given comes first: a file that cannot be used is to be said before anything is fetched.
   const initrd = await readGiven(options.initrd, "initrd", options.signal);
-  const opened = await openKernel(options, cacheOf(options));
+  const opened = await openKernel(options, cache);
   try {
-    return { ...await prepareWith(opened.kernel, initrd, options, vcpuCount), release: () => opened.close() };
+    return { ...await prepareWith(opened.kernel, initrd, options, vcpuCount), kernelHash: opened.hash, release: () => opened.close() };
   } catch (error) {
     opened.close();
     throw error;
@@ -39,7 +42,7 @@ export async function prepareGuest(options: VirtualMachineOptions, vcpuCount: nu
 
 async function prepareWith(
   kernel: KernelImage<PieceBytes>, givenInitrd: Uint8Array | undefined, options: VirtualMachineOptions, vcpuCount: number,
-): Promise<Omit<GuestSource, "release">> {
+): Promise<Omit<GuestSource, "release" | "kernelHash">> {
   const profiled = options.profile === true ? readProfiledKernel(kernelInMemory(kernel), await readSystemMap(options)) : undefined;
   options.signal?.throwIfAborted();
   const initrd = givenInitrd ?? await buildDefaultInitrd(options);
@@ -53,7 +56,8 @@ async function prepareWith(
   return { image, hasAgent: givenInitrd === undefined, profiled };
 }
 
-function cacheOf({ cache }: VirtualMachineOptions): FileCache | undefined {
+/** The cache that `options` ask for, undefined = none. */
+export function cacheOf({ cache }: VirtualMachineOptions): FileCache | undefined {
   return cache === false ? undefined : openCache(cache?.directory);
 }
 
@@ -63,12 +67,12 @@ async function openKernel(options: VirtualMachineOptions, cache: FileCache | und
   const source = options.kernel ?? await findDefaultKernel(options);
   const hash = cache && await hashKernel(source, signal);
   const kept = cache && hash !== undefined ? openKeptKernel(cache, hash) : undefined;
-  if (kept !== undefined) return kept;
+  if (kept !== undefined) return { ...kept, hash };
   const file = typeof source === "string" ? await readInputFile(source, "kernel", signal) : source;
   const kernel = await loadKernel(file);
   // The file may have changed since it was hashed, and an array of the caller's while we waited.
   if (cache && hash !== undefined && hashBytes(file) === hash) keepKernel(cache, hash, kernel);
-  return { kernel, close: () => undefined };
+  return { kernel, hash, close: () => undefined };
 }
 
 async function hashKernel(source: string | Uint8Array, signal: AbortSignal | undefined): Promise<string | undefined> {

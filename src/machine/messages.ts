@@ -3,6 +3,7 @@ import type { Tier } from "../cpu/index.js";
 import type { PersonalityName, VcpuOutcome } from "../exit/index.js";
 import type { PageAccess } from "../guest-page/index.js";
 import type { DebugResult } from "./gdb/messages.js";
+import type { KeptCode } from "./kept-code.js";
 import type { PipeEnd, SwapFileShare } from "../platform/node/index.js";
 import type { TaskLayout, VcpuSamples } from "./profile/index.js";
 
@@ -25,6 +26,8 @@ export interface VcpuThreadStart extends ThreadStart {
   /** To the translator's thread; undefined where nothing is translated. */
   readonly translations: PipeEnd | undefined;
   readonly module: WebAssembly.Module;
+  /** Where compiled code is kept; undefined = nowhere. */
+  readonly kept: KeptCode | undefined;
   readonly vcpuIndex: number;
   /** How the guest's kernel tells which task runs, for samples; undefined = none are taken. */
   readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
@@ -35,6 +38,8 @@ export interface TranslatorThreadStart {
   readonly memory: WebAssembly.Memory;
   /** To each vCPU's thread. */
   readonly vcpus: readonly PipeEnd[];
+  /** As of VcpuThreadStart. */
+  readonly kept: KeptCode | undefined;
 }
 
 /** From a vCPU's thread. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildBoot, loadKernel } from "./boot/index.js";
 import { makeElf, makePvhNotes } from "./boot/test-kernel.js";
-import { loadCoreModule } from "./core-module.js";
+import { loadCore } from "./kept-code.js";
 import { type MachineEnd, RunningMachine } from "./running-machine.js";
 
 const KERNEL_GPA = 0x100_0000;
@@ -17,7 +17,7 @@ const TIMEOUT = { timeout: 30_000 };
 async function start(code: readonly number[]): Promise<{ machine: RunningMachine; ended: Promise<MachineEnd> }> {
   const elf = makeElf({ segments: [{ gpa: KERNEL_GPA, bytes: Uint8Array.from(code) }], notes: makePvhNotes(KERNEL_GPA) });
   const image = buildBoot({ kernel: await loadKernel(elf), commandLine: "", memoryBytes: MEMORY_BYTES, vcpuCount: 2 });
-  const module = await loadCoreModule();
+  const { module } = await loadCore(undefined);
   let machine: RunningMachine | undefined;
   const ended = new Promise<MachineEnd>((resolve) => {
     const events = { onOutput() {}, onInputTaken() {}, onDebugOutput() {}, onStall() {}, onEnded: resolve };

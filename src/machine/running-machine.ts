@@ -17,6 +17,7 @@ import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
 import { VcpuDebugger } from "./gdb/vcpu-debugger.js";
+import type { KeptCode } from "./kept-code.js";
 import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
@@ -46,6 +47,8 @@ export type MachineEnd = { readonly outcome: VcpuOutcome } | { readonly failure:
 export interface MachineParts {
   readonly image: BootImage;
   readonly module: WebAssembly.Module;
+  /** Where compiled code is kept; undefined = nowhere. */
+  readonly kept?: KeptCode | undefined;
   readonly vcpuCount: number;
   readonly memoryBytes: number;
   /** Most host memory for the guest's pages; undefined = no limit. */
@@ -264,9 +267,10 @@ export class RunningMachine {
   #startTranslator(): readonly PipeEnd[] {
     if (this.#parts.tier === "interpreter") return [];
     const pipes = this.#vcpus.map(() => createPipe());
-    const data: TranslatorThreadStart = { memory: this.#host.memory, vcpus: pipes.map(([, end]) => end) };
+    const data: TranslatorThreadStart = { memory: this.#host.memory, vcpus: pipes.map(([, end]) => end), kept: this.#parts.kept };
     this.#translatorThread = startThread(new URL("./translator-worker.js", import.meta.url), data, {
-      onMessage: () => undefined,
+      // It has said its last word.
+      onMessage: () => void this.#translatorThread?.terminate(),
       onError: (failure) => this.#finish({ failure }),
     }, data.vcpus);
     return pipes.map(([end]) => end);
@@ -277,8 +281,8 @@ export class RunningMachine {
     const translations = this.#startTranslator();
     for (const { index } of this.#vcpus) {
       const pipe = translations[index];
-      const { module, tier, sampling } = this.#parts;
-      const data: VcpuThreadStart = { ...this.#threadStart(), module, vcpuIndex: index, tier, translations: pipe, sampling };
+      const { module, kept, tier, sampling } = this.#parts;
+      const data: VcpuThreadStart = { ...this.#threadStart(), module, kept, vcpuIndex: index, tier, translations: pipe, sampling };
       const thread = startThread<VcpuMessage>(new URL("./vcpu-worker.js", import.meta.url), data, {
         onMessage: (message) => this.#takeVcpuMessage(message),
         onError: (failure) => this.#finish({ failure }),
@@ -317,9 +321,16 @@ export class RunningMachine {
     void this.#endThreads();
   }
 
+  /** Lets the translator keep what it has made. */
+  async #endTranslator(): Promise<void> {
+    if (this.#translatorThread === undefined) return;
+    this.#translatorThread.post("end");
+    await endThread(this.#translatorThread);
+  }
+
   async #endThreads(): Promise<void> {
     await Promise.all(this.#vcpuThreads.map(endThread));
-    await this.#translatorThread?.terminate();
+    await this.#endTranslator();
     this.#control.stopDevices();
     await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
     this.#parts.swap?.close();

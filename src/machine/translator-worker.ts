@@ -1,7 +1,23 @@
 /** Thread of the translator: WebAssembly for what the vCPUs have found to be hot, while they go on in the interpreter. */
-import { translate, type TranslationJob } from "../cpu/index.js";
-import { threadData } from "../platform/node/index.js";
+import { type Recipe, translate, type TranslationJob, TranslationLibrary } from "../cpu/index.js";
+import { onOwnerMessage, postToOwner, threadData } from "../platform/node/index.js";
+import { KeptRegions, libraryHost } from "./kept-code.js";
 import type { TranslatorThreadStart } from "./messages.js";
 
-const { memory, vcpus } = threadData<TranslatorThreadStart>();
-for (const pipe of vcpus) pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation)));
+const { memory, vcpus, kept } = threadData<TranslatorThreadStart>();
+const regions = kept && new KeptRegions(kept);
+// One vCPU alone has nobody to share with.
+const library = regions === undefined && vcpus.length === 1 ? undefined : new TranslationLibrary(libraryHost(memory), regions?.load());
+for (const pipe of vcpus) {
+  if (library !== undefined) pipe.postMessage(library.recipes());
+  const onNew = (recipe: Recipe): void => {
+    for (const other of vcpus) if (other !== pipe) other.postMessage([recipe]);
+  };
+  pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation), { library, onNew }));
+}
+// The only message says that the machine has ended.
+onOwnerMessage(() => {
+  const saved = regions && library?.save();
+  if (saved !== undefined) regions!.save(saved);
+  postToOwner("saved");
+});

@@ -11,6 +11,7 @@ import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { runDebugCommand, type DebugParts } from "./gdb/debug-commands.js";
 import type { DebugRequest } from "./gdb/messages.js";
+import { keepCore } from "./kept-code.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { VcpuSampler } from "./profile/index.js";
 import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
@@ -112,6 +113,7 @@ function run(start: VcpuThreadStart): VcpuOutcome {
     counters: new VcpuCounters(memory, index),
   });
   debugPort.flush();
+  if (start.kept !== undefined && index === 0) keepCore(start.kept, module, core.entry, state.instructionsRetired);
   if (sampler !== undefined) post({ type: "samples", vcpuIndex: index, samples: sampler.result() });
   return outcome;
 }

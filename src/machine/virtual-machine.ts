@@ -5,14 +5,14 @@ import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
 import type { SwapFile } from "../platform/node/index.js";
 import { AgentJob, GuestAgent } from "./agent.js";
 import { consoleInput } from "./console-input.js";
-import { loadCoreModule } from "./core-module.js";
+import { type KeptCode, loadCore } from "./kept-code.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
 import type { ExecOptions, GuestProcess } from "./guest-process.js";
 import type { DebugTarget } from "./gdb/debug-target.js";
 import { GdbServer } from "./gdb/gdb-server.js";
 import { runMonitorCommand } from "./gdb/monitor-commands.js";
-import { type GuestSource, prepareGuest } from "./guest-source.js";
+import { cacheOf, type GuestSource, prepareGuest } from "./guest-source.js";
 import { InputChannel } from "./input-channel.js";
 import { LogTail } from "./log-tail.js";
 import { VirtualMachineMemory } from "./memory/index.js";
@@ -93,16 +93,18 @@ export class VirtualMachine implements AsyncDisposable {
   }
 
   static async #boot(options: VirtualMachineOptions, gdb: GdbServer | undefined): Promise<VirtualMachine> {
-    const module = loadCoreModule();
+    const cache = cacheOf(options);
+    const core = loadCore(cache);
     // Both at a time; what is wrong with the guest's files is said first.
-    module.catch(() => undefined);
-    const source = await prepareGuest(options, options.vcpus ?? 1);
+    core.catch(() => undefined);
+    const source = await prepareGuest(options, options.vcpus ?? 1, cache);
     let swap: SwapFile | undefined;
     try {
       options.signal?.throwIfAborted();
-      const compiled = await module;
+      const { module, missingKey } = await core;
+      const kept = cache && { folder: cache.folder, coreKey: missingKey, kernel: source.kernelHash ?? "any" };
       swap = openSwap(options);
-      return new VirtualMachine(options, { source, module: compiled, swap, gdb });
+      return new VirtualMachine(options, { source, module, kept, swap, gdb });
     } catch (error) {
       swap?.close();
       throw error;
@@ -111,7 +113,7 @@ export class VirtualMachine implements AsyncDisposable {
     }
   }
 
-  private constructor(options: VirtualMachineOptions, { source, module, swap, gdb }: VirtualMachineParts) {
+  private constructor(options: VirtualMachineOptions, { source, module, kept, swap, gdb }: VirtualMachineParts) {
     this.#gdb = gdb;
     this.gdbAddress = gdb?.address;
     this.#options = options;
@@ -129,7 +131,7 @@ export class VirtualMachine implements AsyncDisposable {
       acknowledge: (console, lengthBytes) => this.#machine?.acknowledge(console, lengthBytes),
     });
     const machine = new RunningMachine({
-      image: source.image, module, vcpuCount: options.vcpus ?? 1,
+      image: source.image, module, kept, vcpuCount: options.vcpus ?? 1,
       memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
       memoryLimitBytes: options.memoryLimitBytes, swap,
       storm: { rate: options.storm ?? 0, seed: options.stormSeed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! },
@@ -333,6 +335,7 @@ export class VirtualMachine implements AsyncDisposable {
 interface VirtualMachineParts {
   readonly source: GuestSource;
   readonly module: WebAssembly.Module;
+  readonly kept: KeptCode | undefined;
   readonly swap: SwapFile | undefined;
   readonly gdb: GdbServer | undefined;
 }

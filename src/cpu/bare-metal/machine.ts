@@ -10,6 +10,7 @@ import {
   SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, VCPU, VCPU_COUNT_ADDRESS,
 } from "../../abi/layout.js";
 import { createCore, type Core } from "../core.raw.js";
+import type { TranslationLibrary } from "../translator/library.js";
 import { ImmediateTranslations, type WriteRegion } from "../translator/translate.js";
 import { VcpuState } from "../vcpu-state.raw.js";
 import type { Listing } from "./listing.js";
@@ -54,11 +55,14 @@ export interface Stop {
   readonly rsp: bigint;
 }
 
-/** How a program is translated: so many regions at a time, each nth entry checked by lock step, with another writer of regions. */
+/** How a program is translated: so many regions at a time, after so many samples, each nth entry checked by lock step, with another writer of regions. */
 export interface BareTranslation {
   readonly regionsMax?: number;
+  readonly hotSamples?: number;
   readonly checkEvery?: number;
   readonly write?: WriteRegion;
+  /** Regions made before, and where new ones are put. */
+  readonly library?: TranslationLibrary;
 }
 
 /** Called on an exit; true = it has been dealt with, go on. */
@@ -88,7 +92,7 @@ export class BareMachine {
     this.state = new VcpuState(memory, 0);
     this.#view.setUint32(NPT_ROOT_BASE, NPT_LEAF, true);
     for (let gfn = 0; gfn < MEMORY_BYTES / PAGE; gfn++) this.setHostPage(gfn, true);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated !== false ? { translator: { ...TRANSLATED, ...translated, service: new ImmediateTranslations(memory, translated.write) } } : {}) });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated !== false ? { translator: { ...TRANSLATED, ...translated, service: new ImmediateTranslations(memory, { write: translated.write, library: translated.library }) } } : {}) });
   }
 
   /** Address in the host's memory of the NPT entry of guest page `gfn`. */

@@ -214,6 +214,23 @@ export function sampleTrace(trace: u32): void {
   store<u64>(cpu + L.VCPU_counterSamples, load<u64>(cpu + L.VCPU_counterSamples) + 1);
   if (load<u16>(trace + TRACE_HEADER_SIZE) == HANDLER_REGION) store<u64>(cpu + L.VCPU_counterRegionSamples, load<u64>(cpu + L.VCPU_counterRegionSamples) + 1);
   warmTrace(trace, L.HEAT_OF_SAMPLE);
+  if (load<u32>(trace + TRACE_HEAT) != TRACE_HEAT_ASKED && isKnownEntry(load<u64>(trace + TRACE_RIP))) bring(trace);
+}
+
+/** Whether there may be a region already that begins at `rip` (translator/recipe-book.ts). */
+// @ts-ignore: decorator
+@inline function isKnownEntry(rip: u64): bool {
+  const bit = (u32(rip) ^ u32(rip >> 16)) & (L.KNOWN_ENTRY_BITS - 1);
+  return (load<u8>(cpu + L.VCPU_AREA_knownEntries + (bit >> 3)) & (1 << (bit & 7))) != 0;
+}
+
+/** Shows `trace` to the translator. Returns false when there is no room. */
+function bring(trace: u32): bool {
+  const count = load<u32>(cpu + L.VCPU_hotTraces);
+  if (count == L.HOT_TRACES_MAX) return false;
+  store<u32>(cpu + L.VCPU_AREA_hotTraces + (count << 2), trace);
+  store<u32>(cpu + L.VCPU_hotTraces, count + 1);
+  return true;
 }
 
 /** Adds to the heat of `trace`: a sample, or 1 for each time that a region had to be left for it. */
@@ -224,11 +241,7 @@ export function warmTrace(trace: u32, by: u32): void {
     store<u32>(trace + TRACE_HEAT, heat + by);
     return;
   }
-  const count = load<u32>(cpu + L.VCPU_hotTraces);
-  if (count == L.HOT_TRACES_MAX) return;
-  store<u32>(trace + TRACE_HEAT, TRACE_HEAT_ASKED);
-  store<u32>(cpu + L.VCPU_AREA_hotTraces + (count << 2), trace);
-  store<u32>(cpu + L.VCPU_hotTraces, count + 1);
+  if (bring(trace)) store<u32>(trace + TRACE_HEAT, TRACE_HEAT_ASKED);
 }
 
 /**

@@ -21,6 +21,8 @@ const OP_IMMEDIATE = 24;
 export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
 export const TRACE_HEAT = 12;
+/** Heat of a trace that the translator has been asked for. */
+export const TRACE_HEAT_ASKED = 0xffff_ffff;
 const OPS_MAX = 32 * 4 + 1;
 
 /** What an op's operand fields name, besides offsets in the vCPU's state (VCPU): the op's own immediate, the trace's RIP, anything else. */
@@ -130,7 +132,7 @@ export class TraceReader {
       for (const { target, op } of successors(read)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
         const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(trace, op, target);
-        if (next !== 0 && this.#view.getUint32(next + TRACE_HEAT, true) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
+        if (next !== 0 && this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
     return [...found.values()];
@@ -149,15 +151,22 @@ export class TraceReader {
 
   /** The trace that begins at `rip` in guest page `gfn`, 0 when there is none that can be translated. */
   #find(rip: bigint, gfn: number): number {
+    return this.find(rip, (trace) => this.gfn(trace) === gfn) ?? 0;
+  }
+
+  /** A trace that begins at `rip`, can be translated, and passes `test`. */
+  find(rip: bigint, test: (trace: number) => boolean): number | undefined {
     const low = Number(rip & 0xffff_ffffn), high = Number(rip >> 32n);
     const bucket = (low ^ ((low >>> 16) | (high << 16)) ^ high) & HASH_MASK;
     let trace = this.#view.getUint32(this.#base + VCPU_AREA.traceHash + bucket * 4, true);
     while (trace !== 0) {
-      if (this.#view.getUint32(trace, true) === low && this.#view.getUint32(trace + 4, true) === high && this.gfn(trace) === gfn && this.isTranslatable(trace)) return trace;
+      if (this.#view.getUint32(trace, true) === low && this.#view.getUint32(trace + 4, true) === high && this.isTranslatable(trace) && test(trace)) return trace;
       trace = this.#view.getUint32(trace + 16, true);
     }
-    return 0;
+    return undefined;
   }
+
+  heat(trace: number): number { return this.#view.getUint32(trace + TRACE_HEAT, true); }
 
   /** Lets branches of the traces `of` that are linked to a trace which has been copied go to the copy. */
   relink(of: readonly number[], copies: ReadonlyMap<number, number>): void {

@@ -3,14 +3,16 @@
  * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
  */
 import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { RecipeBook } from "./recipe-book.js";
 import { GLOBAL, TRACE_ADDRESS_SIZE } from "./region-layout.js";
-import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TraceReader } from "./traces.js";
+import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED, TraceReader } from "./traces.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 1000;
 const TRACES_MAX = 96;
 const REGIONS_MAX_DEFAULT = 4096;
+const TURNS_BETWEEN_NEWS = 64;
 
 /** What the core exports for it. */
 export interface TranslatorExports {
@@ -43,12 +45,16 @@ export class Translator {
   #flushes: number;
   /** Traces that regions have in the middle of a loop, where they cannot be entered. */
   readonly #shut = new Set<number>();
+  /** Regions that others have made already. */
+  readonly #recipes: RecipeBook;
+  #turn = 0;
   /** Regions of which nothing has been heard yet, by their places, and where the lists of their traces are. */
   readonly #awaited = new Map<number, RegionRequest & { readonly list: number }>();
 
   constructor(readonly memory: WebAssembly.Memory, readonly base: number, readonly core: TranslatorExports, readonly options: TranslatorOptions) {
     this.#view = new DataView(memory.buffer);
     this.#reader = new TraceReader(memory, base);
+    this.#recipes = new RecipeBook(memory, base);
     this.#firstSlot = this.#nextSlot = core.table.length;
     this.#flushes = arenaFlushes(memory, base);
     this.#view.setUint32(base + VCPU.samplePart, options.samplePart, true);
@@ -59,7 +65,8 @@ export class Translator {
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
     if (count !== 0) this.#submit(count);
-    if (this.#awaited.size !== 0) this.#takeDone();
+    // News of what others have translated can wait.
+    if (this.#awaited.size !== 0 || this.#turn++ % TURNS_BETWEEN_NEWS === 0) this.#takeDone();
   }
 
   #submit(count: number): void {
@@ -86,28 +93,37 @@ export class Translator {
     this.#awaited.clear();
   }
 
-  /** The region of `trace`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
+  /** The region of `trace`: one that is known, or, if `trace` is hot, what belongs together. */
   #collect(trace: number): RegionRequest | undefined {
     const reader = this.#reader;
     if (!reader.isTranslatable(trace)) return undefined;
+    const isHot = reader.heat(trace) === TRACE_HEAT_ASKED;
     // One that is hot though a region has it is come to in the middle of a loop.
-    const isShut = this.#shut.delete(trace);
+    const isShut = isHot && this.#shut.delete(trace);
     if (reader.isOfRegion(trace) && !isShut) return undefined;
+    const known = isShut ? undefined : this.#recipes.match(trace, reader);
+    if (known !== undefined) return this.#request(known.traces, known.first);
+    return isHot ? this.#request(reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples }), trace) : undefined;
+  }
+
+  /** Asks for a region of `originals` that begins at `first`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
+  #request(originals: readonly number[], first: number): RegionRequest | undefined {
+    const reader = this.#reader;
     const copies = new Map<number, number>();
-    const traces = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples }).flatMap((old) => {
+    const traces = originals.flatMap((old) => {
       if (reader.isOfRegion(old)) return [old];
       const copy = this.core.makeRegionTrace(old);
       if (copy === 0) return [];
       copies.set(old, copy);
       return [copy];
     });
-    const first = isShut ? trace : copies.get(trace);
+    const begin = copies.get(first) ?? first;
     const list = this.core.reserveTraceList(traces.length);
-    if (first === undefined || list === 0) return undefined;
+    if (!traces.includes(begin) || list === 0) return undefined;
     reader.relink(traces, copies);
     traces.sort((a, b) => (reader.rip(a) < reader.rip(b) ? -1 : 1));
     traces.forEach((each, block) => this.#view.setUint32(list + block * TRACE_ADDRESS_SIZE, each, true));
-    const request = { slot: this.#takeSlot(), first: traces.indexOf(first), traces };
+    const request = { slot: this.#takeSlot(), first: traces.indexOf(begin), traces };
     this.#awaited.set(request.slot, { ...request, list });
     return request;
   }
@@ -120,6 +136,10 @@ export class Translator {
 
   #takeDone(): void {
     for (let done = this.options.service.receive(); done !== undefined; done = this.options.service.receive()) {
+      if ("length" in done) {
+        this.#recipes.add(done);
+        continue;
+      }
       this.#count(VCPU.counterTranslationNs, Math.round(done.milliseconds * 1e6));
       // Places are given anew when all traces have been dropped, and then asked for anew.
       if (done.flushes !== arenaFlushes(this.memory, this.base)) continue;
@@ -129,7 +149,7 @@ export class Translator {
     }
   }
 
-  #install({ slot, entries, bytes }: Translation, module: WebAssembly.Module, { traces, list }: { traces: readonly number[]; list: number }): void {
+  #install({ slot, entries, bytes, isKnown }: Translation, module: WebAssembly.Module, { traces, list }: { traces: readonly number[]; list: number }): void {
     const globals: Record<keyof typeof GLOBAL, number> = { base: this.base, traces: list, slot };
     const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, table: this.core.table, ...globals } });
     this.core.table.set(slot, exports["region"]);
@@ -138,6 +158,7 @@ export class Translator {
       else this.#shutIn(trace);
     });
     this.#count(VCPU.counterRegions, 1);
+    if (isKnown) this.#count(VCPU.counterRegionsKnown, 1);
     this.#count(VCPU.counterRegionBytes, bytes);
   }
 

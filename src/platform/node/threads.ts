@@ -53,6 +53,12 @@ export function threadData<Data>(): Data {
   return workerData as Data;
 }
 
+/** In a thread: calls `take` with each message of the owner, and keeps the thread there for them. */
+export function onOwnerMessage<Message>(take: (message: Message) => void): void {
+  if (parentPort === null) throw new Error("expected to run in a worker thread, got the main thread");
+  parentPort.on("message", take);
+}
+
 /** In a thread: sends `message` to the owner, handing over the buffers in `transfer`. Works without returning to the event loop. */
 export function postToOwner(message: unknown, transfer: ArrayBuffer[] = []): void {
   if (parentPort === null) throw new Error("expected to run in a worker thread, got the main thread");

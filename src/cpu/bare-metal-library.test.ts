@@ -1,0 +1,107 @@
+/** Regions that have been made before: who gets them, and who does not. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { listing, type Listing } from "./bare-metal/listing.js";
+import { BareMachine } from "./bare-metal/machine.js";
+import { compileCore } from "./core.raw.js";
+import { RAX, RBX, RCX } from "./index.js";
+import { type LibraryHost, TranslationLibrary } from "./translator/library.js";
+
+const CODE = 0x10000;
+const ROUNDS = 3000;
+const BUDGET = 200;
+/** Too many for these programs: nothing becomes hot by itself. */
+const NEVER_HOT = 0x10_0000;
+
+const ADDS = listing(CODE, `
+  48 8d 04 48     again: lea rax, [rax+rcx*2]
+  f6 c1 03        test cl, 3
+  74 03           jz even
+  48 31 c8        xor rax, rcx
+  e8 06 00 00 00  even: call leaf
+  48 ff c9        dec rcx
+  75 ea           jnz again
+  f4              hlt
+  48 01 c3        leaf: add rbx, rax
+  c3              ret
+`);
+/** The same but for one instruction: SUB for ADD. */
+const SUBTRACTS: Listing = { ...ADDS, bytes: ADDS.bytes.map((byte, at) => (at === ADDS.bytes.length - 3 ? 0x29 : byte)) };
+
+const core = await compileCore(readFileSync(new URL("core.wasm", import.meta.url)));
+
+/** Without machine code, which is V8's business; `code` stands for it. */
+function host(code?: Uint8Array): LibraryHost {
+  return { digest: (content) => createHash("sha256").update(content).digest("hex"), takeNativeCode: () => code, restoreModule: () => undefined };
+}
+
+interface Outcome { readonly rax: bigint; readonly rbx: bigint; readonly instructions: number; readonly regions: number; readonly known: number }
+
+function runProgram(program: Listing, translated: false | { library: TranslationLibrary; hotSamples?: number }): Outcome {
+  const machine = new BareMachine(core, 1, translated);
+  machine.budget = BUDGET;
+  machine.start("kernel64", program);
+  for (const [register, value] of [[RCX, ROUNDS], [RAX, 1], [RBX, 0]] as const) machine.state.setGpr(register, BigInt(value));
+  // More turns than a program of this length needs.
+  for (let round = 0; ; round++) {
+    try {
+      const stop = machine.run();
+      assert.equal(stop.exit, "hlt");
+      break;
+    } catch (error) {
+      if (round > ROUNDS) throw error;
+    }
+  }
+  const { state } = machine;
+  return {
+    rax: state.gpr(RAX), rbx: state.gpr(RBX), instructions: state.instructionsRetired,
+    regions: state.translation.regions, known: state.translation.known,
+  };
+}
+
+const answer = ({ rax, rbx, instructions }: Outcome): unknown => ({ rax, rbx, instructions });
+
+test("a region that was made once is had by another machine at its first sample, also from a saved library", () => {
+  const library = new TranslationLibrary(host(Uint8Array.of(1, 2, 3)));
+  const made = runProgram(ADDS, { library });
+  const interpreted = runProgram(ADDS, false);
+  assert.deepEqual(answer(made), answer(interpreted));
+  assert.ok(made.regions > 0 && made.known === 0);
+  for (const known of [library, new TranslationLibrary(host(), library.save())]) {
+    const again = runProgram(ADDS, { library: known, hotSamples: NEVER_HOT });
+    assert.deepEqual(answer(again), answer(interpreted));
+    assert.ok(again.known > 0, "expected the region of the library to run");
+    assert.equal(again.known, again.regions);
+  }
+});
+
+test("code that differs in one byte gets no region of the library", () => {
+  const library = new TranslationLibrary(host());
+  runProgram(ADDS, { library });
+  const other = runProgram(SUBTRACTS, { library, hotSamples: NEVER_HOT });
+  assert.deepEqual(answer(other), answer(runProgram(SUBTRACTS, false)));
+  // The traces in front of the changed one are the same, but a region has all of its own or is none.
+  assert.equal(other.regions, 0);
+});
+
+test("a library without news is not saved again, and one that cannot be read is empty", () => {
+  const library = new TranslationLibrary(host());
+  runProgram(ADDS, { library });
+  const saved = library.save();
+  assert.ok(saved !== undefined);
+  const loaded = new TranslationLibrary(host(), saved);
+  assert.ok(loaded.recipes().length > 0);
+  assert.equal(loaded.save(), undefined);
+  assert.equal(new TranslationLibrary(host(), new TextEncoder().encode("\x12\0\0\0{\"format\":\"other\"}")).recipes().length, 0);
+});
+
+test("machine code that comes later is saved", () => {
+  const library = new TranslationLibrary(host());
+  runProgram(ADDS, { library });
+  const loaded = new TranslationLibrary(host(Uint8Array.of(7)), library.save());
+  assert.equal(loaded.save(), undefined);
+  runProgram(ADDS, { library: loaded, hotSamples: NEVER_HOT });
+  assert.ok(loaded.save() !== undefined);
+});

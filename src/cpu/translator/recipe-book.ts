@@ -1,0 +1,59 @@
+/** Regions that have been made already, for one vCPU: which of them may be had for a trace that has just been seen. */
+import { KNOWN_ENTRY_BITS, VCPU_AREA } from "../../abi/layout.js";
+import type { Recipe } from "./library.js";
+import { checkOf } from "./signature.js";
+import type { TraceReader } from "./traces.js";
+
+const PAGE_SHIFT = 12n;
+
+/** The traces of a region that is known, and which of them it begins with. */
+export interface KnownRegion {
+  readonly traces: readonly number[];
+  readonly first: number;
+}
+
+/** The recipes that the vCPU whose state begins at `base` has been told of. It marks their entries for the core, which brings samples of these at once (code-cache.ts, sampleTrace). */
+export class RecipeBook {
+  readonly #byEntry = new Map<bigint, Recipe[]>();
+  readonly #marks: Uint8Array;
+
+  constructor(memory: WebAssembly.Memory, base: number) {
+    this.#marks = new Uint8Array(memory.buffer, base + VCPU_AREA.knownEntries, KNOWN_ENTRY_BITS / 8);
+  }
+
+  add(recipes: readonly Recipe[]): void {
+    for (const recipe of recipes) {
+      for (const entry of recipe.entries) {
+        const rip = BigInt(`0x${recipe.rips[entry]!}`);
+        const known = this.#byEntry.get(rip);
+        if (known === undefined) this.#byEntry.set(rip, [recipe]);
+        else known.push(recipe);
+        const bit = Number((rip ^ (rip >> 16n)) & BigInt(KNOWN_ENTRY_BITS - 1));
+        this.#marks[bit >> 3]! |= 1 << (bit & 7);
+      }
+    }
+  }
+
+  /** A region with the entry `trace` whose traces are all there; the largest one. */
+  match(trace: number, reader: TraceReader): KnownRegion | undefined {
+    let best: KnownRegion | undefined;
+    for (const recipe of this.#byEntry.get(reader.rip(trace)) ?? []) {
+      if (best !== undefined && best.traces.length >= recipe.rips.length) continue;
+      best = matchRecipe(recipe, trace, reader) ?? best;
+    }
+    return best;
+  }
+}
+
+function matchRecipe({ rips, checks, first }: Recipe, trace: number, reader: TraceReader): KnownRegion | undefined {
+  const page = reader.rip(trace) >> PAGE_SHIFT;
+  const gfn = reader.gfn(trace);
+  const traces: number[] = [];
+  for (const [block, text] of rips.entries()) {
+    const rip = BigInt(`0x${text}`);
+    const found = reader.find(rip, (candidate) => (rip >> PAGE_SHIFT !== page || reader.gfn(candidate) === gfn) && checkOf(reader.read(candidate)) === checks[block]);
+    if (found === undefined) return undefined;
+    traces.push(found);
+  }
+  return { traces, first: traces[first]! };
+}
