@@ -6,7 +6,7 @@ import {
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
 import { UsageError } from "./errors.js";
-import { addExploreCommand, type ExploreArguments } from "./explore-command.js";
+import { addExploreCommand, type ExploreArguments } from "./explore-arguments.js";
 import { STATUS_TABLE } from "./exit-status.js";
 import { addMemoryOptions, type MemoryArguments, type RawMemoryOptions, readMemoryOptions } from "./memory-arguments.js";
 import { addProfileOptions, type ProfileArguments, type RawProfileOptions, readProfileOptions } from "./profile-arguments.js";
