@@ -17,7 +17,7 @@ import { ByteRing } from "./byte-ring.raw.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
 import { VcpuDebugger } from "./gdb/vcpu-debugger.js";
-import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
+import { MemoryClient, type MemoryMessage, type MemoryRequest, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
 import type { TaskLayout, VcpuSamples } from "./profile/index.js";
@@ -82,7 +82,8 @@ export class RunningMachine {
   readonly #originNs = monotonicNs();
   readonly #vcpuThreads: Thread[] = [];
   readonly #deviceThread: Thread;
-  readonly #memoryThread: Thread;
+  /** Not there before it is needed. */
+  #memoryThread: Thread | undefined;
   #translatorThread: Thread | undefined;
   readonly #samples: (VcpuSamples | undefined)[] = [];
   #stall: string | undefined;
@@ -119,11 +120,10 @@ export class RunningMachine {
     this.debugger = new VcpuDebugger({ memory, vcpus: this.#vcpus, send: (index, request) => this.#vcpuThreads[index]!.post(request) });
     if (parts.startsStopped) this.debugger.requestStop();
     this.#deviceThread = this.#startDevices();
-    this.#memoryThread = this.#startMemory();
-    this.memory = new MemoryClient((request) => {
-      this.#memoryThread.post(request);
-      this.#host.wakeMemoryThread();
-    });
+    this.memory = new MemoryClient((request) => this.#sendToMemory(request));
+    // Frames run out, and pages move by themselves, with these only; all else is asked of us.
+    if (parts.memoryLimitBytes !== undefined || parts.storm.rate !== 0) this.#memoryThread = this.#startMemory();
+    else this.#startVcpus();
   }
 
   /** Nanoseconds since the start. */
@@ -240,10 +240,20 @@ export class RunningMachine {
     return thread;
   }
 
-  /** The storm is there before the guest's first instruction: the vCPUs start when the memory thread is ready. */
+  #sendToMemory(request: MemoryRequest): void {
+    // The end is about to fail the request.
+    if (this.#end !== undefined) return;
+    this.#memoryThread ??= this.#startMemory();
+    this.#memoryThread.post(request);
+    this.#host.wakeMemoryThread();
+  }
+
+  /** A storm is there before the guest's first instruction: the vCPUs wait for the memory thread if it starts with them. */
   #takeMemoryMessage(message: MemoryMessage): void {
     if (message.type === "done") this.memory.take(message.id, message.result);
-    else if (message.type === "ready") this.#startVcpus();
+    else if (message.type === "ready") {
+      if (this.#vcpuThreads.length === 0) this.#startVcpus();
+    }
     else {
       this.#stall = message.reason;
       this.#events.onStall(message.reason);
@@ -321,7 +331,7 @@ export class RunningMachine {
     await Promise.all(this.#vcpuThreads.map(endThread));
     await this.#translatorThread?.terminate();
     this.#control.stopDevices();
-    await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
+    await Promise.all([this.#memoryThread, this.#deviceThread].map((thread) => thread && endThread(thread)));
     this.#parts.swap?.close();
     this.#releasePausedWaiters();
     this.#events.onEnded(this.#end!);
