@@ -1,5 +1,6 @@
 /**
- * Builds everything: TypeScript to dist/, the generated sources of the interpreter, and the interpreter to dist/cpu/core.wasm.
+ * Builds everything: TypeScript to dist/, what runs of it in a few files (bundle.mjs), the generated sources of the interpreter, and the interpreter to
+ * dist/cpu/core.wasm.
  * A step whose inputs have not changed since it last succeeded is left out. Usage: node scripts/build.mjs
  */
 import { createHash } from "node:crypto";
@@ -38,7 +39,7 @@ function hashOf(paths, salt) {
     }
   };
   for (const path of paths) {
-    if (path.endsWith(".json")) hash.update(readFileSync(path));
+    if (/\.(?:json|mjs)$/.test(path)) hash.update(readFileSync(path));
     else visit(path);
   }
   return hash.digest("hex");
@@ -56,10 +57,12 @@ function unlessDone(name, output, inputs, salt, step) {
   writeFileSync(stamp, hashOf(inputs, salt));
 }
 
-unlessDone("typescript", join(dist, "machine/index.js"), [join(root, "src"), join(root, "tsconfig.json"), join(root, "package-lock.json")], "", () => {
+const compiled = [join(root, "src"), ...["tsconfig.json", "package-lock.json", "scripts/bundle.mjs"].map((name) => join(root, name))];
+unlessDone("typescript", join(dist, "bundle/main.js"), compiled, "", () => {
   run("typescript", "node_modules/typescript/bin/tsc", ["-p", "tsconfig.json"]);
   for (const asset of ["platform/node/guest-image/init.sh"]) cpSync(join(root, "src", asset), join(dist, asset));
   run("instruction tables", "dist/cpu/generate/main.js", [generated, interpreter, join(dist, "cpu/translator")]);
+  run("bundles", "scripts/bundle.mjs", []);
 });
 
 unlessDone("processor", join(dist, "cpu/core.wasm"), [interpreter, join(root, "package-lock.json")], OPTIMISATION, () => {

@@ -16,7 +16,7 @@ const DIFFERENTIAL = join("dist", "cpu", "differential");
 const STRESS = ["guest-page", "hypercall", "kvm"].map((room) => join("dist", room, "testing"));
 
 /** Folders of test/guest whose tests may run two at a time. */
-const SMALL_GUESTS = ["boot", "busybox", "control", "library", "lock-step", "profile", "program", "programs"];
+const SMALL_GUESTS = ["boot", "busybox", "cache", "control", "library", "lock-step", "profile", "program", "programs"];
 
 /** Every suite: its files, how many of them run at once, and whether it needs tools of the host. One name may stand for two. */
 const SUITES = [

@@ -33,7 +33,6 @@ function report(faults: readonly string[], exemptions: Exemptions = {}): void {
 
 const IMPORT_EXEMPTIONS: Exemptions = {
   "explored/": "it puts stand-ins into the insides of the rooms that it explores, and has files to instrument",
-  "machine/core-module.ts imports node:url": "the compiled core lies beside the compiled TypeScript, found by URL",
   "machine/guest-process.ts imports node:stream/web": "web streams, of which Node's types are not global",
   "machine/pushed-stream.ts imports node:stream/web": "web streams, of which Node's types are not global",
   "machine/virtual-machine.ts imports node:stream/web": "web streams, of which Node's types are not global",

@@ -6,7 +6,7 @@ import {
 import { helpLines } from "../machine/control/index.js";
 import type { CtlArguments } from "./ctl.js";
 import { UsageError } from "./errors.js";
-import { addExploreCommand, type ExploreArguments } from "./explore-command.js";
+import { addExploreCommand, type ExploreArguments } from "./explore-arguments.js";
 import { STATUS_TABLE } from "./exit-status.js";
 import { addMemoryOptions, type MemoryArguments, type RawMemoryOptions, readMemoryOptions } from "./memory-arguments.js";
 import { addProfileOptions, type ProfileArguments, type RawProfileOptions, readProfileOptions } from "./profile-arguments.js";
@@ -123,7 +123,7 @@ function addRunCommand(program: Command, handlers: Handlers): void {
     .option("--lock-step <n>", "run every nth entry into translated code by the interpreter, too, and end with status 74 where they differ (1: each)")
     .option("--exec <command>", "run a command in the default guest, without a console, and exit with its status")
     .option("--timeout <seconds>", "end the guest after so long, with status 124")
-    .option("--cache <folder>", "keep unpacked kernels for later starts there (default: derived, beside the default guest's files)")
+    .option("--cache <folder>", "keep unpacked kernels and compiled code for later starts there (default: derived, beside the default guest's files)")
     .option("--no-cache", "keep nothing, and use nothing that was kept")
     .option("--control <socket>", "take commands for the running guest on this path: see unpinned ctl --help")
     .option("--gdb <address>", "let gdb connect: a TCP port of this machine, host:port, or a path for a Unix domain socket")

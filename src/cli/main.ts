@@ -4,7 +4,6 @@ import { catchOutputErrors, writeOutput } from "../platform/node/index.js";
 import { parseArguments } from "./arguments.js";
 import { runCtl } from "./ctl.js";
 import { statusOfError } from "./exit-status.js";
-import { runExplore } from "./explore-command.js";
 import { errorLines } from "./report.js";
 import { run } from "./run.js";
 
@@ -12,7 +11,8 @@ async function main(): Promise<number> {
   const parsed = parseArguments(process.argv.slice(2), await readVersion());
   if ("run" in parsed) return await run(parsed.run);
   if ("ctl" in parsed) return await runCtl(parsed.ctl);
-  if ("explore" in parsed) return await runExplore(parsed.explore);
+  // Loaded when it is needed only: it brings the explorer and a parser of JavaScript along.
+  if ("explore" in parsed) return await (await import("./explore-command.js")).runExplore(parsed.explore);
   await writeOutput("stdout", parsed.text);
   return 0;
 }

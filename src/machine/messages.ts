@@ -26,8 +26,8 @@ export interface VcpuThreadStart extends ThreadStart {
   /** To the translator's thread; undefined where nothing is translated. */
   readonly translations: PipeEnd | undefined;
   readonly module: WebAssembly.Module;
-  /** Where compiled code is kept; undefined = nowhere. */
-  readonly kept: KeptCode | undefined;
+  /** Whether the module's machine code is wanted at the end. */
+  readonly wantsCode: boolean;
   readonly vcpuIndex: number;
   /** How the guest's kernel tells which task runs, for samples; undefined = none are taken. */
   readonly sampling: { readonly tasks: TaskLayout | undefined } | undefined;
@@ -38,7 +38,7 @@ export interface TranslatorThreadStart {
   readonly memory: WebAssembly.Memory;
   /** To each vCPU's thread. */
   readonly vcpus: readonly PipeEnd[];
-  /** As of VcpuThreadStart. */
+  /** Where regions are kept; undefined = nowhere. */
   readonly kept: KeptCode | undefined;
 }
 
@@ -49,6 +49,8 @@ export type VcpuMessage =
   | { readonly type: "debug-answer"; readonly id: number; readonly result: DebugResult }
   /** Bytes written to the debug port. */
   | { readonly type: "debug"; readonly bytes: Uint8Array }
+  /** Machine code of the core's module, before the end. */
+  | { readonly type: "code"; readonly code: Uint8Array }
   /** What was sampled, before the end. */
   | { readonly type: "samples"; readonly vcpuIndex: number; readonly samples: VcpuSamples }
   | { readonly type: "ended"; readonly outcome: VcpuOutcome };

@@ -77,7 +77,7 @@ export interface VirtualMachineOptions {
    */
   readonly lockStep?: number;
   /**
-   * Where what is made from the guest's files is kept for later starts (unpacked kernels). Absent: a folder in the user's cache folder; false: nowhere.
+   * Where what would be made anew is kept for later starts (unpacked kernels, compiled code). Absent: a folder in the user's cache folder; false: nowhere.
    * It may be removed at any time, and is bounded; what is damaged in it is made anew.
    */
   readonly cache?: false | { readonly directory: string };

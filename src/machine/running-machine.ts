@@ -18,7 +18,7 @@ import { ControlBlock } from "./control-block.raw.js";
 import { InvalidOptionError } from "./errors.js";
 import { VcpuDebugger } from "./gdb/vcpu-debugger.js";
 import type { KeptCode } from "./kept-code.js";
-import { MemoryClient, type MemoryMessage, StormBlock, type StormRate } from "./memory/index.js";
+import { MemoryClient, type MemoryMessage, type MemoryRequest, StormBlock, type StormRate } from "./memory/index.js";
 import type { DeviceMessage, ThreadStart, TranslatorThreadStart, VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { type GuestInterface, initialiseGuest } from "./personality.js";
 import type { TaskLayout, VcpuSamples } from "./profile/index.js";
@@ -47,8 +47,10 @@ export type MachineEnd = { readonly outcome: VcpuOutcome } | { readonly failure:
 export interface MachineParts {
   readonly image: BootImage;
   readonly module: WebAssembly.Module;
-  /** Where compiled code is kept; undefined = nowhere. */
+  /** Where regions are kept; undefined = nowhere. */
   readonly kept?: KeptCode | undefined;
+  /** Takes the machine code of the module at the end; undefined = it is not wanted. */
+  readonly keepCore?: ((code: Uint8Array) => void) | undefined;
   readonly vcpuCount: number;
   readonly memoryBytes: number;
   /** Most host memory for the guest's pages; undefined = no limit. */
@@ -85,7 +87,8 @@ export class RunningMachine {
   readonly #originNs = monotonicNs();
   readonly #vcpuThreads: Thread[] = [];
   readonly #deviceThread: Thread;
-  readonly #memoryThread: Thread;
+  /** Not there before it is needed. */
+  #memoryThread: Thread | undefined;
   #translatorThread: Thread | undefined;
   readonly #samples: (VcpuSamples | undefined)[] = [];
   #stall: string | undefined;
@@ -122,11 +125,10 @@ export class RunningMachine {
     this.debugger = new VcpuDebugger({ memory, vcpus: this.#vcpus, send: (index, request) => this.#vcpuThreads[index]!.post(request) });
     if (parts.startsStopped) this.debugger.requestStop();
     this.#deviceThread = this.#startDevices();
-    this.#memoryThread = this.#startMemory();
-    this.memory = new MemoryClient((request) => {
-      this.#memoryThread.post(request);
-      this.#host.wakeMemoryThread();
-    });
+    this.memory = new MemoryClient((request) => this.#sendToMemory(request));
+    // Frames run out, and pages move by themselves, with these only; all else is asked of us.
+    if (parts.memoryLimitBytes !== undefined || parts.storm.rate !== 0) this.#memoryThread = this.#startMemory();
+    else this.#startVcpus();
   }
 
   /** Nanoseconds since the start. */
@@ -243,10 +245,20 @@ export class RunningMachine {
     return thread;
   }
 
-  /** The storm is there before the guest's first instruction: the vCPUs start when the memory thread is ready. */
+  #sendToMemory(request: MemoryRequest): void {
+    // The end is about to fail the request.
+    if (this.#end !== undefined) return;
+    this.#memoryThread ??= this.#startMemory();
+    this.#memoryThread.post(request);
+    this.#host.wakeMemoryThread();
+  }
+
+  /** A storm is there before the guest's first instruction: the vCPUs wait for the memory thread if it starts with them. */
   #takeMemoryMessage(message: MemoryMessage): void {
     if (message.type === "done") this.memory.take(message.id, message.result);
-    else if (message.type === "ready") this.#startVcpus();
+    else if (message.type === "ready") {
+      if (this.#vcpuThreads.length === 0) this.#startVcpus();
+    }
     else {
       this.#stall = message.reason;
       this.#events.onStall(message.reason);
@@ -281,8 +293,8 @@ export class RunningMachine {
     const translations = this.#startTranslator();
     for (const { index } of this.#vcpus) {
       const pipe = translations[index];
-      const { module, kept, tier, sampling } = this.#parts;
-      const data: VcpuThreadStart = { ...this.#threadStart(), module, kept, vcpuIndex: index, tier, translations: pipe, sampling };
+      const { module, keepCore, tier, sampling } = this.#parts;
+      const data: VcpuThreadStart = { ...this.#threadStart(), module, wantsCode: keepCore !== undefined && index === 0, vcpuIndex: index, tier, translations: pipe, sampling };
       const thread = startThread<VcpuMessage>(new URL("./vcpu-worker.js", import.meta.url), data, {
         onMessage: (message) => this.#takeVcpuMessage(message),
         onError: (failure) => this.#finish({ failure }),
@@ -294,6 +306,7 @@ export class RunningMachine {
 
   #takeVcpuMessage(message: VcpuMessage): void {
     if (message.type === "debug") this.#events.onDebugOutput(message.bytes);
+    else if (message.type === "code") this.#parts.keepCore?.(message.code);
     else if (message.type === "samples") this.#samples[message.vcpuIndex] = message.samples;
     else if (message.type === "ended") this.#finish({ outcome: message.outcome });
     else if (message.type === "debug-answer") this.debugger.take(message.id, message.result);
@@ -332,7 +345,7 @@ export class RunningMachine {
     await Promise.all(this.#vcpuThreads.map(endThread));
     await this.#endTranslator();
     this.#control.stopDevices();
-    await Promise.all([endThread(this.#memoryThread), endThread(this.#deviceThread)]);
+    await Promise.all([this.#memoryThread, this.#deviceThread].map((thread) => thread && endThread(thread)));
     this.#parts.swap?.close();
     this.#releasePausedWaiters();
     this.#events.onEnded(this.#end!);

@@ -8,11 +8,12 @@ const { memory, vcpus, kept } = threadData<TranslatorThreadStart>();
 const regions = kept && new KeptRegions(kept);
 // One vCPU alone has nobody to share with.
 const library = regions === undefined && vcpus.length === 1 ? undefined : new TranslationLibrary(libraryHost(memory), regions?.load());
+// The vCPU that asked may need it again, when it has decoded the same code anew.
+const onNew = (recipe: Recipe): void => {
+  for (const pipe of vcpus) pipe.postMessage([recipe]);
+};
 for (const pipe of vcpus) {
   if (library !== undefined) pipe.postMessage(library.recipes());
-  const onNew = (recipe: Recipe): void => {
-    for (const other of vcpus) if (other !== pipe) other.postMessage([recipe]);
-  };
   pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation), { library, onNew }));
 }
 // The only message says that the machine has ended.

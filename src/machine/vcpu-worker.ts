@@ -6,18 +6,19 @@ import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromOwner, receiveFromPipe, threadData } from "../platform/node/index.js";
+import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromOwner, receiveFromPipe, takeNativeCode, threadData } from "../platform/node/index.js";
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { runDebugCommand, type DebugParts } from "./gdb/debug-commands.js";
 import type { DebugRequest } from "./gdb/messages.js";
-import { keepCore } from "./kept-code.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
 import { VcpuSampler } from "./profile/index.js";
 import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 
 const DEBUG_LINE_MAX = 256;
+/** Behind so many instructions V8 has optimised what of the core is hot. */
+const INSTRUCTIONS_FOR_CODE = 200e6;
 const NEW_LINE = 10;
 
 /** Collects what the guest writes to its debug port, a line a message. */
@@ -113,7 +114,10 @@ function run(start: VcpuThreadStart): VcpuOutcome {
     counters: new VcpuCounters(memory, index),
   });
   debugPort.flush();
-  if (start.kept !== undefined && index === 0) keepCore(start.kept, module, core.entry, state.instructionsRetired);
+  if (start.wantsCode && state.instructionsRetired > INSTRUCTIONS_FOR_CODE) {
+    const code = takeNativeCode(module, core.entry, true);
+    if (code !== undefined) post({ type: "code", code });
+  }
   if (sampler !== undefined) post({ type: "samples", vcpuIndex: index, samples: sampler.result() });
   return outcome;
 }

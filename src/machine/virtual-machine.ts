@@ -5,7 +5,7 @@ import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
 import type { SwapFile } from "../platform/node/index.js";
 import { AgentJob, GuestAgent } from "./agent.js";
 import { consoleInput } from "./console-input.js";
-import { type KeptCode, loadCore } from "./kept-code.js";
+import { type KeptCode, type LoadedCore, loadCore } from "./kept-code.js";
 import { ExecTimeoutError, NoAgentError } from "./errors.js";
 import { errorForExit, exitFromOutcome, type GuestExit } from "./guest-exit.js";
 import type { ExecOptions, GuestProcess } from "./guest-process.js";
@@ -101,10 +101,10 @@ export class VirtualMachine implements AsyncDisposable {
     let swap: SwapFile | undefined;
     try {
       options.signal?.throwIfAborted();
-      const { module, missingKey } = await core;
-      const kept = cache && { folder: cache.folder, coreKey: missingKey, kernel: source.kernelHash ?? "any" };
+      const loaded = await core;
+      const kept = cache && { folder: cache.folder, kernel: source.kernelHash ?? "any" };
       swap = openSwap(options);
-      return new VirtualMachine(options, { source, module, kept, swap, gdb });
+      return new VirtualMachine(options, { source, core: loaded, kept, swap, gdb });
     } catch (error) {
       swap?.close();
       throw error;
@@ -113,7 +113,7 @@ export class VirtualMachine implements AsyncDisposable {
     }
   }
 
-  private constructor(options: VirtualMachineOptions, { source, module, kept, swap, gdb }: VirtualMachineParts) {
+  private constructor(options: VirtualMachineOptions, { source, core, kept, swap, gdb }: VirtualMachineParts) {
     this.#gdb = gdb;
     this.gdbAddress = gdb?.address;
     this.#options = options;
@@ -131,7 +131,7 @@ export class VirtualMachine implements AsyncDisposable {
       acknowledge: (console, lengthBytes) => this.#machine?.acknowledge(console, lengthBytes),
     });
     const machine = new RunningMachine({
-      image: source.image, module, kept, vcpuCount: options.vcpus ?? 1,
+      image: source.image, module: core.module, keepCore: core.keep, kept, vcpuCount: options.vcpus ?? 1,
       memoryBytes: options.memoryBytes ?? MEMORY_BYTES_DEFAULT,
       memoryLimitBytes: options.memoryLimitBytes, swap,
       storm: { rate: options.storm ?? 0, seed: options.stormSeed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! },
@@ -334,7 +334,7 @@ export class VirtualMachine implements AsyncDisposable {
 /** What a VM is made from besides its options. */
 interface VirtualMachineParts {
   readonly source: GuestSource;
-  readonly module: WebAssembly.Module;
+  readonly core: LoadedCore;
   readonly kept: KeptCode | undefined;
   readonly swap: SwapFile | undefined;
   readonly gdb: GdbServer | undefined;

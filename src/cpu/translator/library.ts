@@ -154,8 +154,9 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
 /** A module whose only function answers 0: (i32, i32) -> i32. */
 const NO_CALL = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 7, 1, 0x60, 2, 0x7f, 0x7f, 1, 0x7f, 3, 2, 1, 0, 7, 8, 1, 4, 0x63, 0x61, 0x6c, 0x6c, 0, 0, 10, 6, 1, 4, 0, 0x41, 0, 0x0b);
 
-/** Imports with which a region's module can be instantiated to be looked at; it must not be run. */
-export function regionModuleImports(memory: WebAssembly.Memory): Record<string, Record<string, unknown>> {
+/** Answers the function of a region's module, to be looked at; it must not be called. */
+export function regionLookUp(memory: WebAssembly.Memory): (module: WebAssembly.Module) => unknown {
   const { call } = new WebAssembly.Instance(new WebAssembly.Module(NO_CALL)).exports;
-  return { env: { memory, call, table: new WebAssembly.Table({ element: "anyfunc", initial: 0 }), base: 0, traces: 0, slot: 0 } };
+  const env = { memory, call, table: new WebAssembly.Table({ element: "anyfunc", initial: 0 }), base: 0, traces: 0, slot: 0 };
+  return (module) => new WebAssembly.Instance(module, { env }).exports["region"];
 }

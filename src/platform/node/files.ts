@@ -1,6 +1,8 @@
 /** Files that the operator names. */
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { reasonOf } from "./system-errors.js";
 
 /** A file that was named cannot be read. The message is one line. */
@@ -58,4 +60,20 @@ export async function hashInputFile(
   } finally {
     await file?.close();
   }
+}
+
+/** Reads a file of this program. Throws InputFileError when it is not there: `role` names it. */
+export async function readOwnFile(url: URL, role: string): Promise<Uint8Array> {
+  return await readInputFile(fileURLToPath(url), role);
+}
+
+/** SHA-256 over files of this program; those in a folder (a URL that ends in "/") are its scripts. */
+export function hashOwnFiles(urls: readonly URL[]): string {
+  const hash = createHash("sha256");
+  for (const url of urls) {
+    const path = fileURLToPath(url);
+    const names = url.href.endsWith("/") ? readdirSync(path).filter((name) => name.endsWith(".js")).sort() : [""];
+    for (const name of names) hash.update(name).update(createHash("sha256").update(readFileSync(`${path}${name}`)).digest());
+  }
+  return hash.digest("hex");
 }

@@ -5,7 +5,7 @@ export { openCache } from "./cache-folder.js";
 export { monotonicNs } from "./clock.js";
 export { crc32 } from "./crc32.js";
 export { type CachedFile, FileCache, type FileCacheBounds } from "./file-cache.js";
-export { hashBytes, hashInputFile, InputFileError, readInputFile } from "./files.js";
+export { hashBytes, hashInputFile, hashOwnFiles, InputFileError, readInputFile, readOwnFile } from "./files.js";
 export { askLine, LineServer, LINE_BYTES_MAX, LocalSocketError, type LineServerParts } from "./local-socket.js";
 export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
 export { OutputFile, OutputFileError } from "./output-file.js";
