@@ -331,6 +331,8 @@ export const VCPU = {
   counterRegionEvictions: 0x6e0,
   /** Regions among them that another vCPU or another start had made. */
   counterRegionsKnown: 0x6e8,
+  /** The longest time, in nanoseconds, for which the vCPU stood still to ask for regions or to take them. */
+  counterTranslationPauseNs: 0x6f0,
   /** u32: instructions between two samples of what runs; 0 = none are taken, nothing is translated. */
   samplePart: 0x688,
   /** u32: samples that make a trace hot. */

@@ -47,6 +47,8 @@ export interface TranslationFigures {
   readonly known: number;
   /** Time that writing and compiling them took, in whatever thread. */
   readonly milliseconds: number;
+  /** The longest time for which a vCPU stood still because of it. */
+  readonly longestPauseMs: number;
   /** How often the interpreter has entered a region. */
   readonly entries: number;
   /** How often a region has gone on in another one by itself. */
@@ -167,7 +169,7 @@ export class VcpuState {
     const counter = (offset: number): number => Number(this.#u64[offset >> 3]!);
     return {
       regions: counter(VCPU.counterRegions), known: counter(VCPU.counterRegionsKnown), traces: counter(VCPU.counterRegionTraces), bytes: counter(VCPU.counterRegionBytes),
-      milliseconds: counter(VCPU.counterTranslationNs) / 1e6, entries: counter(VCPU.counterRegionEntries), links: counter(VCPU.counterRegionLinks), evictions: counter(VCPU.counterRegionEvictions),
+      milliseconds: counter(VCPU.counterTranslationNs) / 1e6, longestPauseMs: counter(VCPU.counterTranslationPauseNs) / 1e6, entries: counter(VCPU.counterRegionEntries), links: counter(VCPU.counterRegionLinks), evictions: counter(VCPU.counterRegionEvictions),
       samples: counter(VCPU.counterSamples), samplesTranslated: counter(VCPU.counterRegionSamples),
     };
   }

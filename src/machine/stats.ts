@@ -87,7 +87,7 @@ export function pageStatsFrom({ users, ...counters }: Readonly<Record<string, un
 /** How much the vCPUs have executed, by tier, and what was translated for them. */
 export function tierStats(vcpus: readonly VcpuState[]): Pick<MachineStats, "instructions" | "translation"> {
   const figures = vcpus.map((vcpu) => vcpu.translation);
-  const translation = sumFigures(figures);
+  const translation = { ...sumFigures(figures), longestPauseMs: Math.max(...figures.map(({ longestPauseMs }) => longestPauseMs)) };
   const translated = vcpus.reduce((sum, vcpu, index) => sum + translatedInstructions(vcpu.instructionsRetired, figures[index]!), 0);
   const all = vcpus.reduce((sum, vcpu) => sum + vcpu.instructionsRetired, 0);
   return { instructions: { interpreter: all - translated, translator: translated }, translation };

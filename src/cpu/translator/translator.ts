@@ -13,6 +13,7 @@ const OPS_MAX = 1000;
 const TRACES_MAX = 96;
 const REGIONS_MAX_DEFAULT = 4096;
 const TURNS_BETWEEN_NEWS = 64;
+const TABLE_STEP = 256;
 
 /** What the core exports for it. */
 export interface TranslatorExports {
@@ -64,9 +65,17 @@ export class Translator {
   /** Takes what has been translated, and asks for what has become hot. No trace may be executing. */
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
-    if (count !== 0) this.#submit(count);
+    if (count !== 0) this.#paused(() => this.#submit(count));
     // News of what others have translated can wait.
     if (this.#awaited.size !== 0 || this.#turn++ % TURNS_BETWEEN_NEWS === 0) this.#takeDone();
+  }
+
+  /** Does `work`, and remembers how long the vCPU stood still for it if that was the longest time so far. */
+  #paused(work: () => void): void {
+    const begun = performance.now();
+    work();
+    const pauseNs = BigInt(Math.round((performance.now() - begun) * 1e6));
+    if (pauseNs > this.#view.getBigUint64(this.base + VCPU.counterTranslationPauseNs, true)) this.#view.setBigUint64(this.base + VCPU.counterTranslationPauseNs, pauseNs, true);
   }
 
   #submit(count: number): void {
@@ -130,7 +139,8 @@ export class Translator {
 
   #takeSlot(): number {
     const slot = this.#nextSlot++;
-    if (slot === this.core.table.length) this.core.table.grow(1);
+    // Every instance has a copy of the table, which is made anew when it grows.
+    if (slot === this.core.table.length) this.core.table.grow(TABLE_STEP);
     return slot;
   }
 
@@ -145,7 +155,8 @@ export class Translator {
       if (done.flushes !== arenaFlushes(this.memory, this.base)) continue;
       const request = this.#awaited.get(done.slot)!;
       this.#awaited.delete(done.slot);
-      if (done.module !== undefined) this.#install(done, done.module, request);
+      const { module } = done;
+      if (module !== undefined) this.#paused(() => this.#install(done, module, request));
     }
   }
 

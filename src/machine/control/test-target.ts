@@ -36,7 +36,7 @@ export const TEST_VCPUS: readonly VcpuReport[] = [
 /** Counters of a VM that has run for a while. */
 export const TEST_STATS: MachineStats = {
   uptimeMs: 12_345.6, bootMs: 3028.4, instructions: { interpreter: 77_386_434, translator: 300_000_000 },
-  translation: { regions: 130, known: 90, traces: 280, bytes: 249_365, milliseconds: 412.3, entries: 6_000_000, links: 50_000_000, evictions: 0, samples: 46_000, samplesTranslated: 36_000 },
+  translation: { regions: 130, known: 90, traces: 280, bytes: 249_365, milliseconds: 412.3, longestPauseMs: 1.5, entries: 6_000_000, links: 50_000_000, evictions: 0, samples: 46_000, samplesTranslated: 36_000 },
   addressTranslation: {
     walks: 123_000, walksPerMillionInstructions: 328, walkReads: 60_000, walkWrites: 43_000, walkFetches: 20_000, withheldWrites: 9000, fills: 119_000, pageFaults: 4000,
     nestedLookups: 480_000, nestedMisses: 19_475, flushesAll: 40, flushesNonGlobal: 900, flushesPage: 3000, flushesFrames: 12,
