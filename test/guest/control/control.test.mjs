@@ -1,8 +1,8 @@
 /**
  * Seeing and steering the memory of a real guest.
  *
- * What: every command of the control socket once, by the program as an operator would; storm, memory limit, stall and page access by the
- *   library.
+ * What: every command of the control socket once, by the program as an operator would; storm and stall by the library. (Memory limits and ways of
+ *   page access: storm/limits and storm/access.)
  * Why: whatever is done to its memory, the guest must go on and compute what it would have computed.
  * How it can tell: the guest sums data that the host can sum, too; the commands' results and the counters say that the pages really moved,
  *   were swapped, shared and taken offline meanwhile.
@@ -229,21 +229,6 @@ test("--storm and --json tell of the storm", async () => {
   assert.ok(storm.moves > 1000 && pages.counts.framesMoved >= storm.moves, `${storm.moves}`);
 });
 
-test("a guest with less host memory than it uses computes what it should, within its limit", async () => {
-  const vm = await bootGuest({ memoryBytes: 128 * MIB, memoryLimitBytes: 40 * MIB, storm: 200 });
-  try {
-    assert.equal(await askGuest(vm, sumCommand(8)), rightSum(8));
-    const { memory, pages } = vm.stats();
-    assert.ok(pages.counts.pagesSwappedOut > 1000 && pages.counts.pagesSwappedIn > 1000, JSON.stringify(pages.counts));
-    const { frameLimit, swapSlotsUsed } = await vm.memory.show();
-    assert.equal(frameLimit, (40 * MIB) / 4096);
-    // A move has its target on top for a moment.
-    assert.ok(memory.framesInUse <= frameLimit + 64 && swapSlotsUsed > 1000, `${memory.framesInUse} frames, ${swapSlotsUsed} slots`);
-  } finally {
-    await vm.dispose();
-  }
-});
-
 test("a guest that finds no memory waits, is told of, and goes on when there is some", { timeout: 180_000 }, async () => {
   const told = [];
   const vm = await bootGuest({ memoryBytes: 128 * MIB, swapBytes: 4096, onStall: (reason) => told.push(reason) });
@@ -284,26 +269,4 @@ test("a limit and a swap file without room for what is booted are refused", asyn
   const { status, stdout, stderr } = await unpinned("run", "--memory-limit", "16M", "--swap-size", "4K", "--exec", "true");
   assert.deepEqual([status, stdout], [2, ""]);
   assert.match(stderr, /^unpinned: the memory limit and the swap file have no room for what is booted: the swap file is full[^\n]*\n$/);
-});
-
-test("pinned pages keep their block online, and the refusal names who holds them; revocable ones do not", async () => {
-  for (const pageAccess of ["pinned", "revocable"]) {
-    const vm = await bootGuest({ pageAccess, storm: 500 });
-    try {
-      await askGuest(vm, "true");
-      const refused = [];
-      for (const { index } of (await vm.memory.show()).blocks) {
-        const outcome = await vm.memory.offline(index);
-        if (outcome.result === "offline") await vm.memory.online(index);
-        else refused.push(outcome);
-      }
-      await eventually(() => vm.stats().storm.moves > 100);
-      assert.equal(refused.length > 0, pageAccess === "pinned", JSON.stringify(refused));
-      assert.equal(vm.stats().storm.pinned > 0, pageAccess === "pinned");
-      for (const { reason, pages } of refused) assert.ok(reason === "pinned" && pages.length > 0 && pages.every(({ users }) => users.length > 0));
-      assert.equal(await askGuest(vm, "echo on"), "on");
-    } finally {
-      await vm.dispose();
-    }
-  }
 });

@@ -96,6 +96,8 @@ test("two VMs at a time have each its own files, memory and end", async () => {
     assert.equal((await one.shutdown()).reason, "power-off");
     assert.equal(await askGuest(two, "cat /tmp/name"), "two");
   } finally {
+    await one.dispose();
+    assert.equal(await askGuest(two, "cat /tmp/name"), "two");
     await Promise.all([one.dispose(), two.dispose()]);
   }
 });

@@ -113,15 +113,6 @@ test("stats count what has happened", () => {
   assert.ok(stats.vcpus[0].haltedMs > 2000, `${stats.vcpus[0].haltedMs} ms`);
 });
 
-test("two VMs run side by side, and the end of one leaves the other alone", async () => {
-  const other = await VirtualMachine.create({ mode: "exec", memoryBytes: 512 * 2 ** 20 });
-  const memory = "awk '/MemTotal/ { print $2 }' /proc/meminfo";
-  const [ours, theirs] = await Promise.all([vm.exec(memory), other.exec(memory)]);
-  assert.ok(Number(theirs.stdout) > Number(ours.stdout) + 200_000, `${ours.stdout} ${theirs.stdout}`);
-  await other.dispose();
-  assert.equal((await vm.exec("echo still here")).stdout, "still here\n");
-});
-
 test("the console is a shell, and Ctrl-O reaches it", { timeout: 60_000 }, async () => {
   const shell = await VirtualMachine.create({ shell: { rows: 20, columns: 70 } });
   const writer = shell.console.writable.getWriter();

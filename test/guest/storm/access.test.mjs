@@ -1,11 +1,11 @@
 /**
  * Three ways to hold guest pages, one load.
  *
- * What: the block that has the guest's shared_info is to go offline while the guest works: with pinned pages, with pages mapped for each access,
- *   and with revocable ones.
+ * What: the block that has the guest's shared_info is to go offline while the guest works and pages move: with pinned pages, with pages mapped for
+ *   each access, and with revocable ones.
  * Why: this is the difference that the whole of this hypervisor is about.
- * How it can tell: pinned, the block stays and the outcome names the page and who holds it; in the other two ways it goes, without a
- *   frame in use, and the guest's answers are right in all three.
+ * How it can tell: pinned, the block stays, the outcome names the page and who holds it, and the storm counts pages that it may not move; in
+ *   the other two ways it goes, without a frame in use, and the guest's answers are right in all three.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -40,13 +40,15 @@ async function takeBlocks(vm) {
 
 for (const pageAccess of /** @type {const} */ (["pinned", "map-each-time", "revocable"])) {
   test(`with page access ${pageAccess}, ${pageAccess === "pinned" ? "the block of shared_info stays, and who holds it is said" : "every block goes offline"}`, { skip, timeout: TIMEOUT_MS }, async (t) => {
-    const vm = await bootGuest({ vcpus: 2, memoryBytes: 128 * MIB, pageAccess, files: load.files });
+    const vm = await bootGuest({ vcpus: 2, memoryBytes: 128 * MIB, pageAccess, storm: 500, files: load.files });
     t.after(() => vm.dispose());
     await load.prepare(vm);
     const working = runSteps(vm, [...load.makeFiles(), ...load.filesAreRight(), ...load.runPrograms()]);
     const [outcomes] = await Promise.all([takeBlocks(vm), working]);
     const refused = outcomes.filter(({ result }) => result !== "offline");
     if (pageAccess === "pinned") {
+    const { storm } = vm.stats();
+    assert.ok(storm.moves > 100, JSON.stringify(storm));
       const held = refused.flatMap((outcome) => ("pages" in outcome ? outcome.pages : []));
       const page = held.find(({ users }) => users.includes("shared_info"));
       assert.ok(page !== undefined, JSON.stringify(refused));
@@ -54,8 +56,11 @@ for (const pageAccess of /** @type {const} */ (["pinned", "map-each-time", "revo
       assert.match(detail, new RegExp(`gfn 0x${page.gfn.toString(16)} by [a-z_ ]*shared_info`));
       t.diagnostic(detail);
     } else {
+      for (const { reason, pages } of refused) assert.ok(reason === "pinned" && pages.length > 0 && pages.every(({ users }) => users.length > 0));
+      assert.ok(storm.pinned > 0, JSON.stringify(storm));
       assert.deepEqual(refused, []);
     }
+      if (pageAccess === "revocable") assert.equal(storm.pinned, 0);
     await assertQuietKernel(vm);
   });
 }
