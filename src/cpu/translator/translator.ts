@@ -53,10 +53,14 @@ export class Translator {
     this.#view.setUint32(base + VCPU.hotSamples, options.hotSamples, true);
   }
 
-  /** Takes what has been translated, and asks for what has become hot. No trace may be executing. */
+  /**
+   * Takes what has been translated, and asks for what has become hot, which waits while there is a job: it would wait for the translator's thread all the same, and
+   * the fewer instances, the better: with V8 11.3 each that imports the core's table has its own copy of it, which lives as long as the table.
+   * No trace may be executing.
+   */
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
-    if (count !== 0) this.#submit(count);
+    if (count !== 0 && this.#awaited === 0) this.#submit(count);
     if (this.#awaited !== 0) this.#takeDone();
   }
 
