@@ -20,11 +20,12 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { askGuest, bootGuest } from "../support/guest.mjs";
+import { tierOptions, tierWords, timeLimit } from "../support/tier.mjs";
 
 const PROGRAM = fileURLToPath(new URL("../../../bin/unpinned.js", import.meta.url));
 const MIB = 2 ** 20;
 /** Waits for what has to come; the suite must not hang when it does not. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = timeLimit(60_000);
 
 /** Runs the program to its end. @param {string[]} args */
 async function unpinned(...args) {
@@ -74,8 +75,8 @@ describe("the control socket of a program", { skip: process.platform === "win32"
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "unpinned-control-"));
     socket = join(folder, "socket");
-    run = spawn(process.execPath, [PROGRAM, "run", "--memory", "128M", "--control", socket, "--exec", "echo up; while :; do date +%s; sleep 0.1; done",
-      "--timeout", "300"], { stdio: ["ignore", "pipe", "inherit"] });
+    run = spawn(process.execPath, [PROGRAM, "run", ...tierWords, "--memory", "128M", "--control", socket, "--exec", "echo up; while :; do date +%s; sleep 0.1; done",
+      "--timeout", `${timeLimit(300)}`], { stdio: ["ignore", "pipe", "inherit"] });
     run.stdout.setEncoding("utf8").on("data", (text) => (output += text));
     await eventually(() => output.startsWith("up\n"));
   });
@@ -221,7 +222,7 @@ test("a guest in a storm from its first instruction on computes what it should",
 });
 
 test("--storm and --json tell of the storm", async () => {
-  const { status, stdout } = await unpinned("run", "--storm", "max", "--exec", "echo right", "--json", "--timeout", "120");
+  const { status, stdout } = await unpinned("run", ...tierWords, "--storm", "max", "--exec", "echo right", "--json", "--timeout", `${timeLimit(120)}`);
   const [first, last] = stdout.trimEnd().split("\n");
   assert.deepEqual([status, first], [0, "right"]);
   const { storm, pages } = JSON.parse(last);
@@ -229,7 +230,7 @@ test("--storm and --json tell of the storm", async () => {
   assert.ok(storm.moves > 1000 && pages.counts.framesMoved >= storm.moves, `${storm.moves}`);
 });
 
-test("a guest that finds no memory waits, is told of, and goes on when there is some", { timeout: 180_000 }, async () => {
+test("a guest that finds no memory waits, is told of, and goes on when there is some", { timeout: timeLimit(180_000) }, async () => {
   const told = [];
   const vm = await bootGuest({ memoryBytes: 128 * MIB, swapBytes: 4096, onStall: (reason) => told.push(reason) });
   try {
@@ -251,12 +252,12 @@ test("a guest that finds no memory waits, is told of, and goes on when there is 
   }
 });
 
-test("a stalled guest can be stopped, and nothing is left of it", { timeout: 120_000 }, async () => {
+test("a stalled guest can be stopped, and nothing is left of it", { timeout: timeLimit(120_000) }, async () => {
   const descriptors = async () => (existsSync("/proc/self/fd") ? (await readdir("/proc/self/fd")).length : 0);
   const open = await descriptors();
   const told = [];
   const { VirtualMachine } = await import("../../../dist/machine/index.js");
-  const vm = await VirtualMachine.create({ mode: "exec", memoryLimitBytes: 48 * MIB, swapBytes: 4 * MIB, onStall: (reason) => told.push(reason) });
+  const vm = await VirtualMachine.create({ mode: "exec", ...tierOptions, memoryLimitBytes: 48 * MIB, swapBytes: 4 * MIB, onStall: (reason) => told.push(reason) });
   await eventually(() => told.length > 0);
   await vm.dispose();
   assert.equal((await vm.ended).reason, "stopped");

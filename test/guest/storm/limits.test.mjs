@@ -17,11 +17,12 @@ import { after, before, test } from "node:test";
 import { bootGuest } from "../support/guest.mjs";
 import { assertQuietKernel, Load, runSteps } from "../support/load.mjs";
 import { missingForPrograms } from "../support/programs.mjs";
+import { timeLimit } from "../support/tier.mjs";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
 const SIZE = { programs: IS_LONG ? "all" : "few", files: 4, fileMib: 28, rounds: 1 };
-const TIMEOUT_MS = 400_000;
+const TIMEOUT_MS = timeLimit(400_000);
 const skip = missingForPrograms(64);
 
 /** @type {Load} */
