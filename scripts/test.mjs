@@ -16,7 +16,7 @@ const DIFFERENTIAL = join("dist", "cpu", "differential");
 const STRESS = ["guest-page", "hypercall", "kvm"].map((room) => join("dist", room, "testing"));
 
 /** Guest tests that have the host to themselves: several vCPUs in a storm, which keep all processors busy, or clocks and loads that are measured. */
-const ALONE = ["gdb/gdb", "storm/disposal", "storm/memtester", "storm/storm", "time/time", "vcpus/vcpus"].map((name) => join("test", "guest", `${name}.test.mjs`));
+const ALONE = ["gdb/gdb", "storm/disposal", "storm/memtester", "storm/storm", "time/time"].map((name) => join("test", "guest", `${name}.test.mjs`));
 
 /** Files that take half a minute and more, by the end of their paths, longest first. A suite begins with them, so that none is left to run alone at its end. */
 const LONG = [
