@@ -19,6 +19,7 @@ import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { sendCommand } from "../../../dist/machine/control/index.js";
 import { askGuest, bootGuest } from "../support/guest.mjs";
 import { tierOptions, tierWords, timeLimit } from "../support/tier.mjs";
 
@@ -65,8 +66,11 @@ describe("the control socket of a program", { skip: process.platform === "win32"
   let run;
   let output = "";
   const ctl = async (...words) => await unpinned("ctl", socket, ...words);
-  /** The result of a command that has to succeed. */
+  /** The result of a command that has to succeed: by the program when it is the first of its words, else by what the program calls, which costs no process. */
+  const asked = new Set();
   const result = async (...words) => {
+    if (asked.has(words.join(" "))) return await sendCommand(socket, words);
+    asked.add(words.join(" "));
     const { status, stdout, stderr } = await ctl(...words, "--json");
     assert.equal(status, 0, stderr);
     return JSON.parse(stdout);
@@ -173,8 +177,8 @@ describe("the control socket of a program", { skip: process.platform === "win32"
 
   test("help lists the commands; wrong words are one line and status 2", async () => {
     assert.match((await ctl("help")).stdout, /^memory show .*\n[^]*\nmemory offline BLOCK .*\n[^]*\nhelp .*\n$/);
-    for (const words of [["jump"], ["memory"], ["memory", "jump"], ["memory", "move"], ["memory", "move", "x"], ["memory", "swap", "101"],
-      ["storm", "-5"], ["pause", "now"], []]) {
+    // One of each kind: no such command, a word or an argument too few, wrong or too much, nothing at all. The others are those of parse.test.ts.
+    for (const words of [["jump"], ["memory"], ["memory", "swap", "101"], ["pause", "now"], []]) {
       const { status, stdout, stderr } = await ctl(...words);
       assert.deepEqual([status, stdout], [2, ""], words.join(" "));
       assert.match(stderr, /^unpinned: [^\n]+\n$/);
