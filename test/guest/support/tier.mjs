@@ -27,6 +27,15 @@ export function timeLimit(limit) {
   return limit * SLOWNESS[tier ?? "both"];
 }
 
+/**
+ * The limit of the load of an idle guest that is `limit` with the default tier, in whatever unit. The translator alone compiles whatever such a guest still wakes up for, some
+ * five regions a second; a guest that polls is a whole processor's load with any tier.
+ * @param {number} limit
+ */
+export function idleLoadLimit(limit) {
+  return tier === "translator" ? 5 * limit : limit;
+}
+
 /** How many instructions a guest has run, by whichever tier. @param {import("../../../dist/machine/index.js").MachineStats} stats */
 export function instructionsOf({ instructions }) {
   return instructions.interpreter + instructions.translator;

@@ -11,12 +11,12 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { askGuest, bootGuest } from "../support/guest.mjs";
-import { instructionsOf } from "../support/tier.mjs";
+import { idleLoadLimit, instructionsOf } from "../support/tier.mjs";
 
 const SPAN_MS = 10_000;
 const DRIFT_MAX_MS_PER_S = 1;
 /** Of one core, while idle. The aim is 2; a busy host makes threads that wake up look dearer. */
-const IDLE_LOAD_MAX_PERCENT = 4;
+const IDLE_LOAD_MAX_PERCENT = idleLoadLimit(4);
 const IDLE_MS = 5_000;
 
 /** @type {import("../../../dist/machine/index.js").VirtualMachine} */
