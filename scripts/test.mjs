@@ -1,40 +1,47 @@
 /**
  * `npm test`: from a fresh checkout to a verdict. Installs and builds what is missing, then runs every suite with Node's test
- * runner, the fast ones first. Usage: npm test, or npm test -- SUITE... (unit, stress, differential, guest).
+ * runner (run-tests.mjs), the fast ones first. Usage: npm test, or npm test -- SUITE... (unit, stress, differential, guest).
  * The status is 0 when all suites passed, 1 when a test failed or a suite took too long.
  */
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join, relative, sep } from "node:path";
 import { giveUp, prepare, root, say } from "./prepare.mjs";
 import { provideTools } from "./test-tools.mjs";
 
-/** On two quiet processors all of it takes less than a quarter of an hour; what takes this long hangs. */
+/** On two quiet processors all of it takes less than a quarter of an hour; what takes this long hangs. Longer where UNPINNED_TIER names a slow tier. */
 const TOTAL_MINUTES_MAX = 45;
 const DIFFERENTIAL = join("dist", "cpu", "differential");
 /** Tests that keep all processors busy by themselves. */
 const STRESS = ["guest-page", "hypercall", "kvm"].map((room) => join("dist", room, "testing"));
 
-/** Folders of test/guest whose tests may run two at a time. */
-const SMALL_GUESTS = ["boot", "busybox", "cache", "control", "library", "lock-step", "profile", "program", "programs"];
+/** Guest tests that have the host to themselves: several vCPUs in a storm, which keep all processors busy, or clocks and loads that are measured. */
+const ALONE = ["gdb/gdb", "storm/disposal", "storm/memtester", "storm/storm", "time/time"].map((name) => join("test", "guest", `${name}.test.mjs`));
+
+/** Files that take half a minute and more, by the end of their paths, longest first. A suite begins with them, so that none is left to run alone at its end. */
+const LONG = [
+  "control.test.mjs", "program.test.mjs", "boot.test.mjs", "library.test.mjs", "cache.test.mjs", "personality.test.mjs", "programs.test.mjs", "disposal.test.mjs", "busybox.test.mjs",
+  "shipped.test.js", "translated.test.js",
+];
 
 /** Every suite: its files, how many of them run at once, and whether it needs tools of the host. One name may stand for two. */
 const SUITES = [
   { name: "unit", concurrency: 2, files: () => builtTests().filter((file) => !file.startsWith(DIFFERENTIAL) && !isStress(file)) },
   { name: "stress", concurrency: 1, files: () => builtTests().filter(isStress) },
   { name: "differential", concurrency: 2, files: () => builtTests().filter((file) => file.startsWith(DIFFERENTIAL)) },
-  // Guests of one vCPU, of which nothing is measured that a busy host changes.
-  { name: "guest", concurrency: 2, needsTools: true, files: () => guestTests().filter(isSmallGuest) },
-  // One at a time: several vCPUs, threads that storm, times, the memory of this process.
-  { name: "guest", concurrency: 1, needsTools: true, files: () => guestTests().filter((file) => !isSmallGuest(file)) },
+  // Most of these guests have one vCPU, and nothing is measured of them that a busy host changes.
+  { name: "guest", concurrency: 2, needsTools: true, files: () => guestTests().filter((file) => !ALONE.includes(file)) },
+  { name: "guest", concurrency: 1, needsTools: true, files: () => guestTests().filter((file) => ALONE.includes(file)) },
 ];
 
 function guestTests() {
   return filesBelow("test/guest", ".test.mjs");
 }
 
-function isSmallGuest(file) {
-  return SMALL_GUESTS.some((folder) => file.startsWith(join("test", "guest", folder, "/")));
+/** Where a file stands in the order in which its suite begins them. */
+function placeOf(file) {
+  const place = LONG.findIndex((name) => file.endsWith(`${sep}${name}`));
+  return place < 0 ? LONG.length : place;
 }
 
 function isStress(file) {
@@ -67,16 +74,16 @@ function endRunning() {
 
 /** Runs one suite; true = every test passed. */
 async function runSuite({ name, concurrency, files }, deadlineMs) {
-  const paths = files();
+  const paths = files().sort((a, b) => placeOf(a) - placeOf(b));
   if (paths.length === 0) {
     say(`test: ${name}: no files`);
     return false;
   }
   say(`\ntest: ${name}, ${paths.length} files`);
   const beganMs = Date.now();
-  const options = ["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec"];
+  const command = ["--enable-source-maps", join(root, "scripts/run-tests.mjs"), String(concurrency)];
   // A process group of its own: whoever ends the runner ends the tests' processes with it.
-  const child = spawn(process.execPath, [...options, ...paths], { cwd: root, detached: true, stdio: ["ignore", "inherit", "inherit"] });
+  const child = spawn(process.execPath, [...command, ...paths], { cwd: root, detached: true, stdio: ["ignore", "inherit", "inherit"] });
   running = child;
   let isLate = false;
   const timer = setTimeout(() => {
@@ -86,7 +93,7 @@ async function runSuite({ name, concurrency, files }, deadlineMs) {
   const status = await new Promise((resolve) => child.once("close", resolve));
   running = undefined;
   clearTimeout(timer);
-  const verdict = isLate ? `not done within ${TOTAL_MINUTES_MAX} minutes of all suites` : status === 0 ? "passed" : "FAILED";
+  const verdict = isLate ? `not done within ${minutesMax} minutes of all suites` : status === 0 ? "passed" : "FAILED";
   say(`test: ${name}: ${verdict} in ${((Date.now() - beganMs) / 1000).toFixed(0)} s`);
   return status === 0 && !isLate;
 }
@@ -94,9 +101,12 @@ async function runSuite({ name, concurrency, files }, deadlineMs) {
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !SUITES.some((suite) => suite.name === name));
 if (unknown !== undefined) giveUp(`there is no suite "${unknown}": ${SUITES.map(({ name }) => name).join(", ")}`);
-const deadlineMs = Date.now() + TOTAL_MINUTES_MAX * 60_000;
 const suites = SUITES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+const beganMs = Date.now();
 prepare();
+// It asks what has just been built.
+const { timeLimit } = await import("../test/guest/support/tier.mjs").catch((error) => giveUp(error.message));
+const minutesMax = timeLimit(TOTAL_MINUTES_MAX);
 if (suites.some(({ needsTools }) => needsTools)) provideTools();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.once(signal, () => {
@@ -106,7 +116,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 }
 const failed = [];
 for (const suite of suites) {
-  if (!(await runSuite(suite, deadlineMs))) failed.push(suite.name);
+  if (!(await runSuite(suite, beganMs + minutesMax * 60_000))) failed.push(suite.name);
 }
 say(`\ntest: ${failed.length === 0 ? "all suites passed" : `FAILED: ${[...new Set(failed)].join(", ")}`}`);
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -12,7 +12,8 @@ export const TIER_DEFAULT: Tier = "both";
 
 /** Instructions between two samples, and samples: a trace is translated after about a million instructions that ran in it. */
 const WHEN_HOT = { samplePart: 8192, hotSamples: 128, warmSamples: 2 } as const;
-const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 0 } as const;
+/** With regions of whatever the trace leads to, sampled or not, each trace was in thirty regions, and most of a boot's time went into their compilation. */
+const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 1 } as const;
 
 /** The options of a vCPU's translator for `tier`; undefined = there is none. */
 export function translatorOptions(tier: Tier, service: TranslationService): TranslatorOptions | undefined {

@@ -62,10 +62,14 @@ export class Translator {
     this.#view.setUint32(base + VCPU.hotSamples, options.hotSamples, true);
   }
 
-  /** Takes what has been translated, and asks for what has become hot. No trace may be executing. */
+  /**
+   * Takes what has been translated, and asks for what has become hot, which waits while there is a job: it would wait for the translator's thread all the same, and
+   * the fewer instances, the better: with V8 11.3 each that imports the core's table has its own copy of it, which lives as long as the table.
+   * No trace may be executing.
+   */
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
-    if (count !== 0) this.#paused(() => this.#submit(count));
+    if (count !== 0 && this.#awaited.size === 0) this.#paused(() => this.#submit(count));
     // News of what others have translated can wait.
     if (this.#awaited.size !== 0 || this.#turn++ % TURNS_BETWEEN_NEWS === 0) this.#takeDone();
   }
@@ -152,7 +156,10 @@ export class Translator {
       }
       this.#count(VCPU.counterTranslationNs, Math.round(done.milliseconds * 1e6));
       // Places are given anew when all traces have been dropped, and then asked for anew.
-      if (done.flushes !== arenaFlushes(this.memory, this.base)) continue;
+      if (done.flushes !== arenaFlushes(this.memory, this.base)) {
+        this.#noticeFlush();
+        continue;
+      }
       const request = this.#awaited.get(done.slot)!;
       this.#awaited.delete(done.slot);
       const { module } = done;

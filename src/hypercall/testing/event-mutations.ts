@@ -30,7 +30,7 @@ const HISTORIC: readonly Mutation[] = [
     edit(STATE, "const bits = this.exchangeU32(offset + word * 4, 0);", "const bits = this.u32(offset + word * 4); this.u32(offset); this.setU32(offset + word * 4, 0);")),
   harmless("M23a", "clear all noted selector bits instead of those that were copied", "selector bits are noted and copied under eventLock alone", ownInfo,
     edit(DELIVERY, "this.#state.andU64(shadow, ALL_ONES ^ bits);", "this.#state.setU64(shadow, 0n);")),
-  caught("M24", "raise the upcall flag before the selector bit", from(790, events), edit(DELIVERY, MARK, `
+  caught("M24", "raise the upcall flag before the selector bit", from(3970, events), edit(DELIVERY, MARK, `
             const isNew = view.exchangeU8(info.base + vcpu_info.evtchn_upcall_pending, 1) === 0;
             return !view.testAndSetBit(selectorBit, info.base + vcpu_info.evtchn_pending_sel) && isNew;`)),
   caught("M25", "write a versioned structure without its sign of change", runstates,

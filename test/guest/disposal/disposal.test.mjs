@@ -12,7 +12,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { VirtualMachine } from "../../../dist/machine/index.js";
-import { askGuest, bootGuest } from "../support/guest.mjs";
+import { askGuest, bootGuest, COMMAND_TIMEOUT_MS } from "../support/guest.mjs";
+import { tierOptions } from "../support/tier.mjs";
 
 const MIB = 1 << 20;
 /** Each guest touches about 130 MiB here, so two that stay are 260; what is less is the collector's timing. */
@@ -53,11 +54,11 @@ test("no thread and no handle is left of a VM, at whatever moment it was dispose
     },
     async (/** @type {VirtualMachine} */ vm) => {
       await vm.ready();
-      await vm.shutdown();
+      await vm.shutdown({ timeoutMs: COMMAND_TIMEOUT_MS });
     },
   ];
   for (const [index, live] of lives.entries()) {
-    const vm = await VirtualMachine.create({ mode: "exec" });
+    const vm = await VirtualMachine.create({ mode: "exec", ...tierOptions });
     assert.ok(threads === 0 || threadCount() > threads, "a VM has threads");
     await live(vm);
     await vm.dispose();
@@ -93,7 +94,9 @@ test("two VMs at a time have each its own files, memory and end", async () => {
     ]);
     assert.equal(a, "one\n1");
     assert.equal(b, "two\n0");
-    assert.equal((await one.shutdown()).reason, "power-off");
+    assert.equal((await one.shutdown({ timeoutMs: COMMAND_TIMEOUT_MS })).reason, "power-off");
+    assert.equal(await askGuest(two, "cat /tmp/name"), "two");
+    await one.dispose();
     assert.equal(await askGuest(two, "cat /tmp/name"), "two");
   } finally {
     await Promise.all([one.dispose(), two.dispose()]);

@@ -14,15 +14,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { VirtualMachine } from "../../../dist/machine/index.js";
 import { makeSymbolFile, parseKallsyms } from "../../../scripts/gdb-symbols.mjs";
-import { askGuest } from "../support/guest.mjs";
+import { askGuest, COMMAND_TIMEOUT_MS } from "../support/guest.mjs";
+import { tierOptions, timeLimit } from "../support/tier.mjs";
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = timeLimit(300_000);
 const COMPLAINTS = /BUG|WARNING|Oops|segfault/;
 const SYMBOLS = ["do_filp_open", "jiffies_64", "linux_banner", "init_task", "__x64_sys_getpid"];
-const PREAMBLE = ["set pagination off", "set confirm off", "set remotetimeout 60", "set architecture i386:x86-64"];
+const PREAMBLE = ["set pagination off", "set confirm off", `set remotetimeout ${timeLimit(60)}`, "set architecture i386:x86-64"];
 
 const skip = spawnSync("gdb", ["-nx", "-batch", "-ex", "python pass"]).status === 0 ? false : "no gdb with Python is installed (Debian: gdb)";
-const tier = /** @type {import("../../../dist/machine/index.js").Tier | undefined} */ (process.env["UNPINNED_TIER"]);
 
 /**
  * Runs gdb with a script and resolves with what it printed. It is interrupted, as by Ctrl-C, some time after it has printed "interrupt me".
@@ -67,7 +67,7 @@ test("gdb finds a guest at its first instruction, stops, steps and changes its k
   const begun = performance.now();
   const folder = mkdtempSync(join(tmpdir(), "unpinned-gdb-"));
   t.after(() => rmSync(folder, { recursive: true }));
-  const vm = await VirtualMachine.create({ mode: "exec", vcpus: 2, storm: "max", gdb: 0, gdbWait: true, ...(tier === undefined ? {} : { tier }) });
+  const vm = await VirtualMachine.create({ mode: "exec", vcpus: 2, storm: "max", gdb: 0, gdbWait: true, ...tierOptions });
   t.after(() => vm.dispose());
   const remote = `target remote ${vm.gdbAddress}`;
 
@@ -125,5 +125,5 @@ test("gdb finds a guest at its first instruction, stops, steps and changes its k
   assert.equal(exitCode, 0);
   assert.match(stdout, /^root:.*\ndone\n$/);
   assert.doesNotMatch(await askGuest(vm, "dmesg"), COMPLAINTS);
-  assert.equal((await vm.shutdown()).reason, "power-off");
+  assert.equal((await vm.shutdown({ timeoutMs: COMMAND_TIMEOUT_MS })).reason, "power-off");
 });

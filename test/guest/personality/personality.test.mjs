@@ -15,8 +15,9 @@ import { Worker } from "node:worker_threads";
 import { VirtualMachine } from "../../../dist/machine/index.js";
 import { askGuest, bootGuest, COMMAND_TIMEOUT_MS, runInGuest } from "../support/guest.mjs";
 import { buildPrograms, listPrograms, missingForPrograms } from "../support/programs.mjs";
+import { tierOptions, timeLimit } from "../support/tier.mjs";
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = timeLimit(300_000);
 const MIB = 1 << 20;
 /** What no kernel of a healthy machine says. */
 const COMPLAINT = /BUG:|WARNING:|Oops|Call Trace|rcu.*stall|lockup|general protection fault[,:]|Kernel panic|nobody cared|unchecked MSR/i;
@@ -243,7 +244,7 @@ describe("the end", { timeout: TIMEOUT_MS, concurrency: 2 }, () => {
   });
 
   test("the last words on the console are not lost", async () => {
-    const vm = await VirtualMachine.create({ personality: "kvm", shell: { echo: false } });
+    const vm = await VirtualMachine.create({ ...tierOptions, personality: "kvm", shell: { echo: false } });
     const writer = vm.console.writable.getWriter();
     await writer.write(new TextEncoder().encode("seq 1 3000; exit\n"));
     let text = "";

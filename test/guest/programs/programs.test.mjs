@@ -9,11 +9,12 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bootGuest, putFile, runInGuest } from "../support/guest.mjs";
 import { buildPrograms, describeDifference, hostLacks, listPrograms, missingForPrograms, runOnHost } from "../support/programs.mjs";
+import { timeLimit } from "../support/tier.mjs";
 
 /** Of a program that cannot be run on this kernel. */
 const EXIT_SKIPPED = 77;
 /** A program that runs away is cut off here, so that what it said so far can be seen. */
-const PROGRAM_TIMEOUT_S = 60;
+const PROGRAM_TIMEOUT_S = timeLimit(60);
 const OUTPUT_BYTES_MAX = 4 << 20;
 
 const programs = listPrograms(fileURLToPath(new URL(".", import.meta.url)));

@@ -13,6 +13,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { VirtualMachine } from "../../../dist/machine/index.js";
+import { BOOT_TIMEOUT_MS } from "../support/guest.mjs";
+import { tierOptions, timeLimit } from "../support/tier.mjs";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
@@ -22,7 +24,7 @@ const BOOT_MS_MAX = 1200;
 const WORK_MS_MAX = 1500;
 const DISPOSAL_MS_MAX = 30_000;
 const GROWTH_MAX_BYTES = 200 * MIB;
-const TIMEOUT_MS = IS_LONG ? 3_600_000 : 400_000;
+const TIMEOUT_MS = timeLimit(IS_LONG ? 3_600_000 : 400_000);
 
 const seed = Number(process.env.UNPINNED_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -61,11 +63,11 @@ test("VMs that are disposed of at random moments of a storm leave nothing, and n
     const vcpus = 1 + Math.floor(draw() * 4);
     const isLimited = draw() < 0.3;
     const vm = await VirtualMachine.create({
-      mode: "exec", vcpus, memoryBytes: 128 * MIB, storm: "max", stormSeed: Math.floor(draw() * 2 ** 32), ...(isLimited ? { memoryLimitBytes: 48 * MIB } : {}),
+      mode: "exec", ...tierOptions, vcpus, memoryBytes: 128 * MIB, storm: "max", stormSeed: Math.floor(draw() * 2 ** 32), ...(isLimited ? { memoryLimitBytes: 48 * MIB } : {}),
     });
     const disturbing = disturb(vm, draw).catch(() => undefined);
     if (round % 5 === 4) {
-      await vm.ready({ signal: AbortSignal.timeout(120_000) });
+      await vm.ready({ signal: AbortSignal.timeout(BOOT_TIMEOUT_MS) });
       vm.exec("while :; do head -c 3000000 /dev/zero | gzip | md5sum; done").catch(() => undefined);
       vm.exec("while :; do (true | true); done").catch(() => undefined);
       await wait(draw() * WORK_MS_MAX);

@@ -20,13 +20,14 @@ import { before, describe, test } from "node:test";
 import { bootGuest } from "../support/guest.mjs";
 import { assertQuietKernel } from "../support/load.mjs";
 import { fileOfPackage } from "../support/packages.mjs";
+import { timeLimit } from "../support/tier.mjs";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
 const TESTED_MIB = IS_LONG ? 64 : 16;
 /** A bit for each of its tests, 0 = all. The short form leaves out those that go over the memory 64 times and more, and some of those that are alike. */
 const TEST_MASK = IS_LONG ? 0 : 0b1_1000_0000_1100_0011;
-const TIMEOUT_MS = IS_LONG ? 3_600_000 : 300_000;
+const TIMEOUT_MS = timeLimit(IS_LONG ? 3_600_000 : 300_000);
 
 /** Where the guest looks for each file. */
 const FILES = [

@@ -17,12 +17,13 @@ import { after, before, test } from "node:test";
 import { bootGuest } from "../support/guest.mjs";
 import { assertQuietKernel, Load, runSteps } from "../support/load.mjs";
 import { missingForPrograms } from "../support/programs.mjs";
+import { timeLimit } from "../support/tier.mjs";
 
 const MIB = 1 << 20;
 const IS_LONG = process.env.UNPINNED_STORM === "long";
 const SIZE = IS_LONG ? { programs: "all", files: 8, fileMib: 96, rounds: 12 } : { programs: "chosen", files: 3, fileMib: 32, rounds: 1 };
 const MEMORY_BYTES = (IS_LONG ? 1280 : 256) * MIB;
-const TIMEOUT_MS = IS_LONG ? 3_600_000 : 420_000;
+const TIMEOUT_MS = timeLimit(IS_LONG ? 3_600_000 : 420_000);
 const PASSES = IS_LONG ? 5 : 1;
 
 const skip = missingForPrograms(64);

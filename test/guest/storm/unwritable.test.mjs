@@ -20,8 +20,9 @@ import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { COMPLAINTS } from "../support/load.mjs";
+import { tierWords, timeLimit } from "../support/tier.mjs";
 
-const TIMEOUT_S = 300;
+const TIMEOUT_S = timeLimit(300);
 const MIB = 1 << 20;
 /** Units of `ulimit -f`. */
 const LIMIT_BLOCKS = (16 * MIB) / 512;
@@ -60,7 +61,7 @@ class LimitedGuest {
   /** @param {string} folder @param {string} library */
   constructor(folder, library) {
     this.swapFile = join(folder, "swap");
-    const words = [program, "run", "--memory", "256M", "--memory-limit", "64M", "--swap", this.swapFile, "--timeout", String(TIMEOUT_S), "--exec", SCRIPT];
+    const words = [program, "run", ...tierWords, "--memory", "256M", "--memory-limit", "64M", "--swap", this.swapFile, "--timeout", String(TIMEOUT_S), "--exec", SCRIPT];
     this.child = spawn("sh", ["-c", `ulimit -S -f ${LIMIT_BLOCKS}; exec "$@"`, "sh", process.execPath, ...words], {
       env: { ...process.env, LD_PRELOAD: library, UNPINNED_FAILING_FILE: this.swapFile },
     });

@@ -8,12 +8,11 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { VirtualMachine } from "../../../dist/machine/index.js";
+import { tierOptions, timeLimit } from "./tier.mjs";
 
 /** A guest that hangs must not hang the suite. */
-export const COMMAND_TIMEOUT_MS = 120_000;
-const BOOT_TIMEOUT_MS = 120_000;
-/** UNPINNED_TIER: the tier that every guest runs with (--tier); absent = the default, both. */
-const tier = /** @type {import("../../../dist/machine/index.js").Tier | undefined} */ (process.env["UNPINNED_TIER"]);
+export const COMMAND_TIMEOUT_MS = timeLimit(120_000);
+export const BOOT_TIMEOUT_MS = timeLimit(120_000);
 /** UNPINNED_LOCK_STEP: every how manyth entry into translated code is checked in every guest (--lock-step); absent = none. */
 const lockStep = Number(process.env["UNPINNED_LOCK_STEP"] ?? 0);
 
@@ -26,7 +25,7 @@ const lockStep = Number(process.env["UNPINNED_LOCK_STEP"] ?? 0);
  * @returns {Promise<VirtualMachine>}
  */
 export async function bootGuest(options = {}) {
-  const vm = await VirtualMachine.create({ mode: "exec", ...(tier === undefined ? {} : { tier }), ...(lockStep === 0 ? {} : { lockStep }), ...options });
+  const vm = await VirtualMachine.create({ mode: "exec", ...tierOptions, ...(lockStep === 0 ? {} : { lockStep }), ...options });
   try {
     await vm.ready({ signal: AbortSignal.timeout(BOOT_TIMEOUT_MS) });
   } catch (error) {

@@ -9,9 +9,10 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { ENVIRONMENT, runCasesOnHost } from "./busybox.mjs";
 import { buildPrograms, describeDifference, hostLacks, listPrograms, runOnHost } from "./programs.mjs";
+import { timeLimit } from "./tier.mjs";
 
 /** A step that hangs is told from one that is slow on a busy host; those of the long form have twelve times the work. */
-const STEP_TIMEOUT_MS = process.env.UNPINNED_STORM === "long" ? 1_800_000 : 240_000;
+const STEP_TIMEOUT_MS = timeLimit(process.env.UNPINNED_STORM === "long" ? 1_800_000 : 240_000);
 const GUEST_PATH = "/usr/bin/programs";
 /** What the kernel says when something is wrong with it. */
 export const COMPLAINTS = /BUG[: ]|WARNING|Call Trace|soft lockup|rcu.*stall|hung task|blocked for more than|\bOops|general protection|segfault|clocksource.*unstable|Bad page|Bad swap/i;

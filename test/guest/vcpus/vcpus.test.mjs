@@ -10,8 +10,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { askGuest, bootGuest } from "../support/guest.mjs";
+import { timeLimit } from "../support/tier.mjs";
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = timeLimit(300_000);
 const MIB = 1 << 20;
 const COMPLAINTS = /BUG|WARNING|Call Trace|soft lockup|rcu.*stall|hung task|Oops/;
 
