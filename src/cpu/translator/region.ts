@@ -24,7 +24,7 @@ import { type Instruction, TEMPLATES } from "./instructions.js";
 import { I32_LOCALS, I64_LOCALS, LOCAL, RSP, V128_LOCALS } from "./region-layout.js";
 import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
 import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
-import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
+import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
 
@@ -33,7 +33,6 @@ const HANDLER_DEAD = 2;
 /** No canonical address. */
 const NOWHERE = 1n << 63n;
 const ADDRESS_BITS = 48;
-const PC_CACHE_KEY_EPOCH_SHIFT = 2;
 const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
@@ -214,7 +213,7 @@ class RegionWriter {
     this.#block = block;
     this.#executed = 0;
     w.begin(trace, needsWords);
-    if (needsWords && this.#plan.entries.includes(block)) this.#refuseNote();
+    if (needsWords && this.#plan.entries.includes(block)) this.#resolveNote();
     if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
       if (op.length !== 0) this.#executed++;
@@ -223,12 +222,16 @@ class RegionWriter {
     if (w.flags.demanded) this.demanding.add(block);
   }
 
-  /** Who enters the region here with a note of the flags goes through the interpreter, which makes words of it. */
-  #refuseNote(): void {
+  /** Has the interpreter make words of the note of the flags with which the region may be entered here. */
+  #resolveNote(): void {
     const code = this.#code;
+    const { base } = this.#place;
     code.get(LOCAL.flagNote);
     code.open(W.if);
-    code.i32(TRACE_HEADER_SIZE / OP_SIZE).set(LOCAL.exitOp).branch(this.#w.exitToOp).close();
+    storeFlags(code, base);
+    code.i32(0).i32(0).op(W.call).unsigned(0).op(W.drop);
+    loadFlags(code, base);
+    code.i32(0).set(LOCAL.flagNote).close();
   }
 
   /** Writes `leave` for when the budget is used up or something is requested. */
@@ -319,8 +322,10 @@ class RegionWriter {
   /** Goes on where `op` leads to: in a block of the region, or by way of the PC cache. */
   #follow(trace: Trace, op: Op, block: number | undefined): void {
     if (block === undefined) {
-      this.#code.i64(trace.rip + BigInt(op.displacement)).set(LOCAL.target);
-      this.#gotoTarget();
+      const rip = trace.rip + BigInt(op.displacement);
+      this.#code.i64(rip).set(LOCAL.target);
+      const likely = this.#plan.blockByRip.get(rip);
+      this.#gotoTarget(likely !== undefined && this.#wordBlocks.has(likely));
     } else this.#goto(block);
   }
 
@@ -414,9 +419,10 @@ class RegionWriter {
     this.#w.exitIf(op);
   }
 
-  /** Goes to LOCAL.target. */
-  #gotoTarget(): void {
-    this.#w.flags.pass();
+  /** Goes to LOCAL.target, with the words of the flags or a note. */
+  #gotoTarget(withWords = false): void {
+    if (withWords) this.#w.flags.writeWords();
+    else this.#w.flags.pass();
     this.#charge(this.#executed);
     this.#code.branch(this.#lookUp);
   }
