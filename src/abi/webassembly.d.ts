@@ -15,9 +15,6 @@ declare global {
       readonly buffer: ArrayBufferLike;
       grow(pages: number): number;
     }
-    class Table {
-      constructor(descriptor: { element: "anyfunc"; initial: number });
-    }
     function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>;
   }
 }

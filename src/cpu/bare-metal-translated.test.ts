@@ -73,6 +73,20 @@ const COUNTS_RBX = listing(OTHER_CALLEE, `
   c3        ret
 `);
 
+const CALLS_BY_REGISTER = listing(CALLER, `
+  48 39 d1  again: cmp rcx, rdx
+  ff d3     call rbx
+  48 ff c9  dec rcx
+  75 f6     jnz again
+  f4        hlt
+`);
+const READS_FLAGS = listing(CALLEE, `
+  40 0f 9f c6  setg sil
+  48 01 f0     add rax, rsi
+  48 d1 c0     rol rax, 1
+  c3           ret
+`);
+
 const FILLS = listing(CALLER, `
   48 89 0b     again: mov [rbx], rcx
   48 83 c3 08  add rbx, 8
@@ -163,6 +177,14 @@ test("a page of a region that the guest maps elsewhere is left behind", () => {
   });
   assertTranslated(machine);
   assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX) - BigInt(registers[RBX])], [BigInt(ROUNDS - HALF + 1), BigInt(HALF - 1)]);
+});
+
+test("a region goes on in another that begins with a look at the flags", () => {
+  const registers = { [RCX]: ROUNDS, [RDX]: HALF, [RBX]: CALLEE };
+  const [interpreted, translated] = [false, true].map((how) => run(CALLS_BY_REGISTER, registers, how, (bare) => bare.load(READS_FLAGS))) as [ReturnType<typeof run>, ReturnType<typeof run>];
+  const { entries, links } = translated.machine.state.translation;
+  assert.ok(links > ROUNDS && entries < ROUNDS / 10, `expected regions to go on in each other, got ${links} times, ${entries} entries`);
+  assert.equal(translated.machine.state.gpr(RAX), interpreted.machine.state.gpr(RAX));
 });
 
 test("a page fault in a region leaves the state of its instruction, flags included", () => {

@@ -202,11 +202,12 @@ ${registry.functionCases}
   }
 }
 
-/** Runs the function handler of \`op\` in \`trace\`, for a region. Returns 0, or 1: the region has to be left for the bail op. */
+/** Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted. Returns 0, or 1: the region has to be left for the bail op. */
 export function callFromRegion(trace: u32, op: u32): i32 {
+  if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
+  if (op == 0) return 0;
   setCurrentTrace(trace);
   store<u32>(cpu + L.VCPU_currentOp, op);
-  if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
   const r = runFunction(load<u16>(op), op);
   if ((r | codeChanged) == 0) return 0;
   if (r != 0) setBail(r);

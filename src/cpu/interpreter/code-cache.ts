@@ -55,6 +55,12 @@ export function resetCodeCache(): void {
 // @ts-ignore: decorator
 @inline function pcCachePage(va: u64): u32 { return (u32(va >> 12) ^ u32(va >> 28)) & 0xffff; }
 
+function markPcCachePage(va: u64): void {
+  const page = pcCachePage(va);
+  const byte = cpu + L.VCPU_AREA_pcCachePages + (page >> 3);
+  store<u8>(byte, u8(u32(load<u8>(byte)) | (1 << (page & 7))));
+}
+
 /** Forgets the PC caches if they may hold code of the page of `va`, whose translation changes. */
 export function forgetPcCachePage(va: u64): void {
   const page = pcCachePage(va);
@@ -134,8 +140,8 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
   const linear = mode == L.MODE_64 ? rip : (rip + load<u64>(cpu + L.VCPU_segments + L.SEGMENT_CS * L.SEGMENT_SIZE + L.SEGMENT_BASE)) & 0xffff_ffff;
   const code = fetchPointer(linear);
   if (code == 0) return 0;
-  const gfnAndGlobal = fetchGfn;
-  const gfn = gfnAndGlobal & ~L.TLB_GLOBAL;
+  let global = fetchGfn & L.TLB_GLOBAL;
+  const gfn = fetchGfn & ~L.TLB_GLOBAL;
   store<u64>(cpu + L.VCPU_counterTraceLookups, load<u64>(cpu + L.VCPU_counterTraceLookups) + 1);
   // Traces of one instruction (single steps) are kept apart from those of ordinary runs.
   const traceKey = mode | (singleInstructionTraces() ? 4 : 0) | ((u32(linear) & 0xfff) << 8);
@@ -156,16 +162,18 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
     if (trace == 0) return 0;
     // The arena may have been emptied, which bumps the epochs and so the key; the slot is then filled at the next look-up.
   }
-  const user = load<u32>(cpu + L.VCPU_cpl) == 3;
-  if (!user && (gfnAndGlobal & L.TLB_GLOBAL) == 0 && !kernelPcNonGlobal) noteKernelPcNonGlobal();
-  if (load<u32>(trace + TRACE_SECOND_GFN) == NO_GFN) {
-    const page = pcCachePage(linear);
-    const byte = cpu + L.VCPU_AREA_pcCachePages + (page >> 3);
-    store<u8>(byte, u8(u32(load<u8>(byte)) | (1 << (page & 7))));
-    store<u64>(slot, rip);
-    store<u32>(slot + 8, key);
-    store<u32>(slot + 12, trace);
+  if (load<u32>(trace + TRACE_SECOND_GFN) != NO_GFN) {
+    // The entry names both pages: it has to be forgotten when either is mapped elsewhere.
+    const second = (linear | 0xfff) + 1;
+    if (fetchPointer(second) == 0) return 0;
+    global &= fetchGfn;
+    markPcCachePage(second);
   }
+  markPcCachePage(linear);
+  if (global == 0 && load<u32>(cpu + L.VCPU_cpl) != 3 && !kernelPcNonGlobal) noteKernelPcNonGlobal();
+  store<u64>(slot, rip);
+  store<u32>(slot + 8, key);
+  store<u32>(slot + 12, trace);
   return trace;
 }
 
@@ -269,6 +277,7 @@ export function makeRegionTrace(trace: u32): u32 {
   killTrace(trace);
   dropPcCache(load<u64>(copy + TRACE_RIP));
   attach(copy, load<u32>(copy + TRACE_GFN));
+  if (load<u32>(copy + TRACE_SECOND_GFN) != NO_GFN) attach(copy, load<u32>(copy + TRACE_SECOND_GFN));
   const bucket = hashBucket(load<u64>(copy + TRACE_RIP));
   store<u32>(copy + TRACE_HASH_NEXT, load<u32>(bucket));
   store<u32>(bucket, copy);

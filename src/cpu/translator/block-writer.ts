@@ -9,7 +9,7 @@ import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
 import { GLOBAL, LOCAL, REGISTER_COUNT, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
-import { type CodeWriter, type Label, W } from "./wasm-writer.js";
+import { type CodeWriter, FUNCTION, type Label, W } from "./wasm-writer.js";
 
 const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
@@ -240,7 +240,7 @@ export class BlockWriter {
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     state.keepRegisters();
     pushTrace(code, this.#block);
-    code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(0);
+    code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(FUNCTION.call);
     code.open(W.if);
     beforeBail();
     state.leaveForBail();

@@ -1,6 +1,6 @@
 /** What is known of a region before it is written: where its jumps go, its loops, and where it may be entered. */
 import { contains, entered, type Item, type Loop, planRoutes, shapeOf } from "./control-flow.js";
-import { goesToDisplacement, HANDLER_TRACE_END, type Op, type Trace } from "./traces.js";
+import { goesToDisplacement, hasFarLink, type Op, type Trace } from "./traces.js";
 
 /** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
 const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
@@ -12,12 +12,15 @@ export interface RegionPlan {
   readonly shape: readonly Item[];
   /** The blocks at which the region may be entered. */
   readonly entries: readonly number[];
-  /** The block that `op` of `trace` jumps to, if the region has it and may go there: to another page only by a branch that has a link. */
+  /** The block that `op` of `trace` jumps to, if the region has it and may go there: to another page only by a branch that has a link, to a block that lies in two pages not at all. */
   target(trace: Trace, op: Op): number | undefined;
 }
 
-/** Traces of one guest page are dropped together, so that who runs one may go to another. */
-export function isNear(trace: Trace, other: Trace): boolean { return other.gfn === trace.gfn && other.rip >> 12n === trace.rip >> 12n; }
+/**
+ * Traces of one guest page are dropped together, so that who runs one may go to another; but not to one that ends in another page, which may have been
+ * written or mapped elsewhere meanwhile: the PC cache knows.
+ */
+export function isNear(trace: Trace, other: Trace): boolean { return other.gfn === trace.gfn && other.rip >> 12n === trace.rip >> 12n && other.secondGfn === undefined; }
 
 /** Plans the region of `traces`, which has to be entered at block `first`, whatever others it may be. */
 export function planRegion(traces: readonly Trace[], first: number): RegionPlan {
@@ -25,7 +28,7 @@ export function planRegion(traces: readonly Trace[], first: number): RegionPlan 
   const target = (trace: Trace, op: Op): number | undefined => {
     const block = blockByRip.get(trace.rip + BigInt(op.displacement));
     if (block === undefined || isNear(trace, traces[block]!)) return block;
-    return op.handler === HANDLER_TRACE_END || op.meaning?.run === "jcc" ? undefined : block;
+    return hasFarLink(op) && traces[block]!.secondGfn === undefined ? block : undefined;
   };
   const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? target(trace, op) : undefined)).filter((block) => block !== undefined));
   const shape = shapeOf(successors);

@@ -24,16 +24,15 @@ import { type Instruction, TEMPLATES } from "./instructions.js";
 import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
 import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
 import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
-import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
+import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
-import { CodeWriter, type FunctionCode, type Label, REGION_TYPE_INDEX, W } from "./wasm-writer.js";
+import { CodeWriter, ENTRY_BITS, FUNCTION, type FunctionCode, type Label, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
 /** No canonical address. */
 const NOWHERE = 1n << 63n;
 const ADDRESS_BITS = 48;
-const PC_CACHE_KEY_EPOCH_SHIFT = 2;
 const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
@@ -108,6 +107,7 @@ class RegionWriter {
     this.#writeEnd();
     if ((this.#w.usedRegisters & ~this.#registers) !== 0) throw new Error("expected a region to use the registers that its ops name");
     const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
+    all.get(LOCAL.entry).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
     // A call keeps all registers that are named, so they have to be there.
     loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
     loadFlags(all);
@@ -128,8 +128,8 @@ class RegionWriter {
     code.get(LOCAL.link);
     code.open(W.if);
     code.get(LOCAL.base).get(LOCAL.base).access(W.i64Load, VCPU.counterRegionLinks).i64(1).op(W.i64Add).access(W.i64Store, VCPU.counterRegionLinks);
-    code.get(LOCAL.entry).get(LOCAL.remaining).get(LOCAL.tlb).get(LOCAL.pcCache).get(LOCAL.pcEpoch).get(LOCAL.link);
-    code.op(W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).close();
+    code.get(LOCAL.link).i32(ENTRY_BITS).op(W.i32Shl).get(LOCAL.entry).op(W.i32Or).get(LOCAL.remaining).get(LOCAL.tlb).get(LOCAL.pcCache).get(LOCAL.pcEpoch);
+    code.op(W.returnCall).unsigned(FUNCTION.goOn).close();
     this.#answer(() => code.get(LOCAL.exitOp));
   }
 
@@ -211,7 +211,7 @@ class RegionWriter {
     this.#block = block;
     this.#executed = 0;
     w.begin(trace, block, needsWords);
-    if (needsWords && this.#plan.entries.includes(block)) this.#refuseNote();
+    if (needsWords && this.#plan.entries.includes(block)) this.#resolveNote();
     if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
       if (op.length !== 0) this.#executed++;
@@ -220,12 +220,15 @@ class RegionWriter {
     if (w.flags.demanded) this.demanding.add(block);
   }
 
-  /** Who enters the region here with a note of the flags goes through the interpreter, which makes words of it. */
-  #refuseNote(): void {
+  /** Has the interpreter make words of the note of the flags with which the region may be entered here. */
+  #resolveNote(): void {
     const code = this.#code;
     code.get(LOCAL.flagNote);
     code.open(W.if);
-    code.i32(TRACE_HEADER_SIZE / OP_SIZE).set(LOCAL.exitOp).branch(this.#w.exitToOp).close();
+    storeFlags(code);
+    code.i32(0).i32(0).op(W.call).unsigned(FUNCTION.call).op(W.drop);
+    loadFlags(code);
+    code.i32(0).set(LOCAL.flagNote).close();
   }
 
   /** Writes `leave` for when the budget is used up or something is requested. */
@@ -317,8 +320,10 @@ class RegionWriter {
   /** Goes on where `op` leads to: in a block of the region, or by way of the PC cache. */
   #follow(trace: Trace, op: Op, block: number | undefined): void {
     if (block === undefined) {
-      this.#code.i64(trace.rip + BigInt(op.displacement)).set(LOCAL.target);
-      this.#gotoTarget();
+      const rip = trace.rip + BigInt(op.displacement);
+      this.#code.i64(rip).set(LOCAL.target);
+      const likely = this.#plan.blockByRip.get(rip);
+      this.#gotoTarget(likely !== undefined && this.#wordBlocks.has(likely));
     } else this.#goto(block);
   }
 
@@ -412,9 +417,10 @@ class RegionWriter {
     this.#w.exitIf(op);
   }
 
-  /** Goes to LOCAL.target. */
-  #gotoTarget(): void {
-    this.#w.flags.pass();
+  /** Goes to LOCAL.target, with the words of the flags or a note. */
+  #gotoTarget(withWords = false): void {
+    if (withWords) this.#w.flags.writeWords();
+    else this.#w.flags.pass();
     this.#charge(this.#executed);
     this.#code.branch(this.#lookUp);
   }

@@ -36,12 +36,12 @@ export function checkOf(trace: Trace): number {
 /** All that the translation of `traces` (in the order of their addresses) with the entry `first` depends on, little-endian u32 each. */
 export function contentOf(traces: readonly Trace[], first: number): Uint8Array {
   const numbers = [first, traces.length];
-  // Which of them are dropped together decides which jumps are looked at (region-plan.ts, isNear).
+  // Which of them are dropped together, and which lie in two pages, decides which jumps are looked at (region-plan.ts, isNear).
   const pages = new Map<string, number>();
   for (const trace of traces) {
     const page = `${trace.gfn} ${trace.rip >> PAGE_SHIFT}`;
     if (!pages.has(page)) pages.set(page, pages.size);
-    numbers.push(pages.get(page)!);
+    numbers.push(pages.get(page)!, Number(trace.secondGfn !== undefined));
     eachNumber(trace, (number) => numbers.push(number));
   }
   const view = new DataView(new ArrayBuffer(numbers.length * 4));

@@ -1,7 +1,7 @@
 /**
  * Reads the interpreter's traces and op records (interpreter/op.ts) out of a vCPU's area, and finds those that belong together.
  */
-import { HEAT_OF_SAMPLE, MODE_64, VCPU_AREA } from "../../abi/layout.js";
+import { HEAT_OF_SAMPLE, MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
@@ -17,6 +17,8 @@ const NO_GFN = 0xffff_ffff;
 const HASH_MASK = 0xffff;
 const PAGE_SHIFT = 12n;
 const OP_IMMEDIATE = 24;
+/** Key of a PC cache's entry: its epoch above the mode. */
+export const PC_CACHE_KEY_EPOCH_SHIFT = 2;
 /** u32 in a direct branch: the trace that it is linked to. */
 export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
@@ -58,6 +60,8 @@ export interface Op {
 export interface Trace {
   readonly rip: bigint;
   readonly gfn: number;
+  /** The guest page in which its only instruction ends, if that is another one. */
+  readonly secondGfn: number | undefined;
   readonly instructions: number;
   readonly ops: readonly Op[];
 }
@@ -72,10 +76,10 @@ export class TraceReader {
     this.#base = base;
   }
 
-  /** Whether `trace` can be translated: alive, of 64-bit mode, an ordinary run of instructions in one page. */
+  /** Whether `trace` can be translated: alive, of 64-bit mode, an ordinary run of instructions. */
   isTranslatable(trace: number): boolean {
     const key = this.#view.getUint32(trace + 24, true);
-    return (key & 0xff) === MODE_64 && key >>> 20 === 0 && this.#view.getUint32(trace + 28, true) === NO_GFN;
+    return (key & 0xff) === MODE_64 && key >>> 20 === 0;
   }
 
   /** Whether `trace` has been copied for a region, and so has an op in front of its own. */
@@ -98,7 +102,8 @@ export class TraceReader {
       if (ops.length > OPS_MAX) throw new Error("expected a trace to end");
       at += OP_SIZE;
     }
-    return { rip: this.rip(trace), gfn: this.gfn(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
+    const second = this.#view.getUint32(trace + 28, true);
+    return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, instructions: this.#view.getUint16(trace + 20, true), ops };
   }
 
   #readOp(trace: number, at: number): Op {
@@ -121,7 +126,7 @@ export class TraceReader {
 
   /**
    * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, and those of others that a
-   * branch has been linked to. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times.
+   * branch has been linked to, or that the PC caches have. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times.
    */
   collect(first: number, { opsMax, tracesMax, warmSamples }: { opsMax: number; tracesMax: number; warmSamples: number }): number[] {
     const found = new Map<bigint, number>([[this.rip(first), first]]);
@@ -131,7 +136,7 @@ export class TraceReader {
       ops += read.ops.length;
       for (const { target, op } of successors(read)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
-        const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(trace, op, target);
+        const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(trace, op, target) || this.#cached(target);
         if (next !== 0 && this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
@@ -140,13 +145,27 @@ export class TraceReader {
 
   /** The trace of `target` that the branch `op` is linked to, 0 when it is not. A link to a trace that was dropped is led to the one in its place. */
   #linked(from: number, op: Op, target: bigint): number {
-    if (op.handler === HANDLER_TRACE_END || op.meaning?.run === "jcc") return 0;
+    if (!hasFarLink(op)) return 0;
     const trace = op.immediateLow >>> 0;
     if (trace === 0 || this.rip(trace) !== target) return 0;
     if (this.isTranslatable(trace)) return trace;
     const next = this.#find(target, this.gfn(trace));
     if (next !== 0) this.#view.setUint32(from + op.offset + OP_LINK, next, true);
     return next;
+  }
+
+  /** The trace of `rip` that a PC cache has, 0 when none has it: what is gone to from another page without a link goes by it. */
+  #cached(rip: bigint): number {
+    const view = this.#view;
+    const index = Number((rip ^ (rip >> 14n)) & BigInt(PC_CACHE_ENTRIES - 1));
+    for (const [cache, epoch] of [[VCPU_AREA.userPcCache, VCPU.userEpoch], [VCPU_AREA.kernelPcCache, VCPU.kernelEpoch]] as const) {
+      const slot = this.#base + cache + index * PC_CACHE_ENTRY_SIZE;
+      const key = ((view.getUint32(this.#base + epoch, true) << PC_CACHE_KEY_EPOCH_SHIFT) | MODE_64) >>> 0;
+      if (view.getBigUint64(slot, true) !== rip || view.getUint32(slot + 8, true) !== key) continue;
+      const trace = view.getUint32(slot + 12, true);
+      if (this.isTranslatable(trace)) return trace;
+    }
+    return 0;
   }
 
   /** The trace that begins at `rip` in guest page `gfn`, 0 when there is none that can be translated. */
@@ -184,6 +203,9 @@ export class TraceReader {
 export function goesToDisplacement({ handler, meaning }: Op): boolean {
   return handler === HANDLER_TRACE_END || meaning?.run === "jcc" || meaning?.run === "jmp" || meaning?.run === "call";
 }
+
+/** Whether the link of `op`, which goes to its displacement, may lead to another page. */
+export function hasFarLink({ handler, meaning }: Op): boolean { return handler !== HANDLER_TRACE_END && meaning?.run !== "jcc"; }
 
 /** Whether the operand that ModRM.rm names is in memory. */
 export function isMemory({ bits }: Op): boolean { return (bits & OP_BITS_MEMORY) !== 0; }

@@ -6,6 +6,7 @@ import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layou
 import { RecipeBook } from "./recipe-book.js";
 import { GLOBAL, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED, TraceReader } from "./traces.js";
+import { writeGoOnModule } from "./wasm-writer.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
@@ -41,6 +42,8 @@ export interface TranslatorOptions {
 export class Translator {
   readonly #view: DataView;
   readonly #reader: TraceReader;
+  /** How a region goes on in another one. */
+  readonly #goOn: unknown;
   readonly #firstSlot: number;
   #nextSlot: number;
   #flushes: number;
@@ -56,6 +59,7 @@ export class Translator {
     this.#view = new DataView(memory.buffer);
     this.#reader = new TraceReader(memory, base);
     this.#recipes = new RecipeBook(memory, base);
+    this.#goOn = new WebAssembly.Instance(new WebAssembly.Module(writeGoOnModule()), { env: { table: core.table } }).exports["goOn"];
     this.#firstSlot = this.#nextSlot = core.table.length;
     this.#flushes = arenaFlushes(memory, base);
     this.#view.setUint32(base + VCPU.samplePart, options.samplePart, true);
@@ -63,9 +67,8 @@ export class Translator {
   }
 
   /**
-   * Takes what has been translated, and asks for what has become hot, which waits while there is a job: it would wait for the translator's thread all the same, and
-   * the fewer instances, the better: with V8 11.3 each that imports the core's table has its own copy of it, which lives as long as the table.
-   * No trace may be executing.
+   * Takes what has been translated, and asks for what has become hot, which waits while there is a job: it would wait for the translator's
+   * thread all the same. No trace may be executing.
    */
   translateHot(): void {
     const count = this.#view.getUint32(this.base + VCPU.hotTraces, true);
@@ -143,7 +146,6 @@ export class Translator {
 
   #takeSlot(): number {
     const slot = this.#nextSlot++;
-    // Every instance has a copy of the table, which is made anew when it grows.
     if (slot === this.core.table.length) this.core.table.grow(TABLE_STEP);
     return slot;
   }
@@ -169,7 +171,7 @@ export class Translator {
 
   #install({ slot, entries, bytes, isKnown }: Translation, module: WebAssembly.Module, { traces, list }: { traces: readonly number[]; list: number }): void {
     const globals: Record<keyof typeof GLOBAL, number> = { base: this.base, traces: list, slot };
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, table: this.core.table, ...globals } });
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, call: this.core.callFromRegion, goOn: this.#goOn, ...globals } });
     this.core.table.set(slot, exports["region"]);
     traces.forEach((trace, block) => {
       if (entries.includes(block)) this.#enter(trace, slot, block);

@@ -2,7 +2,7 @@
 
 /** Opcodes (§5.4). */
 export const W = {
-  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, returnCallIndirect: 0x13, select: 0x1b,
+  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, brTable: 0x0e, return: 0x0f, call: 0x10, returnCall: 0x12, returnCallIndirect: 0x13, drop: 0x1a, select: 0x1b,
   get: 0x20, set: 0x21, tee: 0x22, globalGet: 0x23,
   i32Load: 0x28, i64Load: 0x29, i32Load8U: 0x2d, i32Load16U: 0x2f, i64Load8S: 0x30, i64Load8U: 0x31, i64Load16S: 0x32, i64Load16U: 0x33,
   i64Load32S: 0x34, i64Load32U: 0x35, i32Store: 0x36, i64Store: 0x37, i64Store8: 0x3c, i64Store16: 0x3d, i64Store32: 0x3e,
@@ -23,6 +23,7 @@ const FUNCREF = 0x70;
 const VOID = 0x40;
 const FUNCTION_TYPE = 0x60;
 const SHARED_WITH_MAXIMUM = 3;
+const MODULE_HEAD = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0] as const;
 
 /** A place that branches may go to. */
 export interface Label { readonly depth: number }
@@ -168,20 +169,58 @@ function name(body: CodeWriter, text: string): void {
 }
 
 /** The types of a module's functions by their index: of the regions, and of the function that they import. */
-export const REGION_TYPE_INDEX = 1;
+const IMPORT_TYPE_INDEX = 0;
+const REGION_TYPE_INDEX = 1;
+/** Functions that a region imports, by their index: the interpreter's for one op, and the way to another region. */
+export const FUNCTION = { call: 0, goOn: 1 } as const;
+const REGION_FUNCTION = 2;
+/** Bits of a region's first parameter that say which of its blocks is entered; above them is the region's place in the table, for goOn. */
+export const ENTRY_BITS = 7;
 
-/**
- * A module with this function, exported as "region". It imports env.memory, shared and with at most `maximumPages` pages, env.call, function 0, env.table, in
- * which the regions are, and the numbers env[name] of `globals`.
- */
-export function writeModule({ code, i32Locals, i64Locals, v128Locals }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
-  const module = new CodeWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+function types(module: CodeWriter): void {
   section(module, 1, (body) => {
     body.unsigned(2);
     for (const { parameters, results } of [IMPORT_TYPE, REGION_TYPE]) {
       body.op(FUNCTION_TYPE).unsigned(parameters.length).op(...parameters).unsigned(results.length).op(...results);
     }
   });
+}
+
+/**
+ * The module of goOn, which goes on in the region that its first parameter names, in the table that it imports. A region does not import the table
+ * itself: each instance that does has a copy of it (V8 11.3), which is made anew when it grows, and never given back.
+ */
+export function writeGoOnModule(): Uint8Array {
+  const module = new CodeWriter().op(...MODULE_HEAD);
+  types(module);
+  section(module, 2, (body) => {
+    body.unsigned(1);
+    name(body, "env");
+    name(body, "table");
+    body.op(1, FUNCREF, 0).unsigned(0);
+  });
+  section(module, 3, (body) => { body.unsigned(1).unsigned(REGION_TYPE_INDEX); });
+  section(module, 7, (body) => {
+    body.unsigned(1);
+    name(body, "goOn");
+    body.op(0).unsigned(0);
+  });
+  section(module, 10, (body) => {
+    const code = new CodeWriter();
+    REGION_TYPE.parameters.forEach((_, parameter) => code.get(parameter));
+    code.get(0).i32(ENTRY_BITS).op(W.i32ShrU, W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).op(W.end);
+    body.unsigned(1).unsigned(code.length + 1).unsigned(0).append(code.bytes);
+  });
+  return module.bytes;
+}
+
+/**
+ * A module with this function, exported as "region". It imports env.memory, shared and with at most `maximumPages` pages, the functions of FUNCTION, and
+ * the numbers env[name] of `globals`.
+ */
+export function writeModule({ code, i32Locals, i64Locals, v128Locals }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
+  const module = new CodeWriter().op(...MODULE_HEAD);
+  types(module);
   section(module, 2, (body) => {
     body.unsigned(3 + globals.length);
     name(body, "env");
@@ -189,10 +228,10 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals }: Function
     body.op(2, SHARED_WITH_MAXIMUM).unsigned(1).unsigned(maximumPages);
     name(body, "env");
     name(body, "call");
-    body.op(0).unsigned(0);
+    body.op(0).unsigned(IMPORT_TYPE_INDEX);
     name(body, "env");
-    name(body, "table");
-    body.op(1, FUNCREF, 0).unsigned(0);
+    name(body, "goOn");
+    body.op(0).unsigned(REGION_TYPE_INDEX);
     for (const global of globals) {
       name(body, "env");
       name(body, global);
@@ -203,7 +242,7 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals }: Function
   section(module, 7, (body) => {
     body.unsigned(1);
     name(body, "region");
-    body.op(0).unsigned(1);
+    body.op(0).unsigned(REGION_FUNCTION);
   });
   section(module, 10, (body) => {
     body.unsigned(1);
