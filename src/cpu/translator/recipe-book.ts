@@ -49,11 +49,12 @@ function matchRecipe({ rips, checks, first }: Recipe, trace: number, reader: Tra
   const page = reader.rip(trace) >> PAGE_SHIFT;
   const gfn = reader.gfn(trace);
   const traces: number[] = [];
-  for (const [block, text] of rips.entries()) {
+  // First whether all are there, which is quick, then whether they are the same.
+  for (const text of rips) {
     const rip = BigInt(`0x${text}`);
-    const found = reader.find(rip, (candidate) => (rip >> PAGE_SHIFT !== page || reader.gfn(candidate) === gfn) && checkOf(reader.read(candidate)) === checks[block]);
+    const found = reader.find(rip, (candidate) => rip >> PAGE_SHIFT !== page || reader.gfn(candidate) === gfn);
     if (found === undefined) return undefined;
     traces.push(found);
   }
-  return { traces, first: traces[first]! };
+  return traces.every((found, block) => checkOf(reader.read(found)) === checks[block]) ? { traces, first: traces[first]! } : undefined;
 }

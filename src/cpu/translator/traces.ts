@@ -25,7 +25,8 @@ export const OP_LINK = 24;
 export const TRACE_HEAT = 12;
 /** Heat of a trace that the translator has been asked for. */
 export const TRACE_HEAT_ASKED = 0xffff_ffff;
-const OPS_MAX = 32 * 4 + 1;
+const OPS_MAX = 32 * 4 + 2;
+const LEADS_ON = Uint8Array.from(HANDLERS, (meaning, handler) => Number(handler === HANDLER_TRACE_END || ["jcc", "jmp", "call", "callRm"].includes(meaning?.run ?? "")));
 
 /** What an op's operand fields name, besides offsets in the vCPU's state (VCPU): the op's own immediate, the trace's RIP, anything else. */
 export const OPERAND_IMMEDIATE = -1;
@@ -93,17 +94,22 @@ export class TraceReader {
 
   /** Reads `trace`, without the op in front that a region has there. */
   read(trace: number): Trace {
-    const ops: Op[] = [];
-    let at = trace + TRACE_HEADER_SIZE + (this.isOfRegion(trace) ? OP_SIZE : 0);
-    for (;;) {
-      const op = this.#readOp(trace, at);
-      ops.push(op);
-      if (op.handler === HANDLER_TRACE_END) break;
-      if (ops.length > OPS_MAX) throw new Error("expected a trace to end");
-      at += OP_SIZE;
-    }
+    const { ops } = this.#readOps(trace, () => true);
     const second = this.#view.getUint32(trace + 28, true);
     return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, instructions: this.#view.getUint16(trace + 20, true), ops };
+  }
+
+  /** Reads those of the ops of `trace` whose handlers pass `test`; `count` is of all. */
+  #readOps(trace: number, test: (handler: number) => boolean): { ops: Op[]; count: number } {
+    const ops: Op[] = [];
+    const begin = trace + TRACE_HEADER_SIZE + (this.isOfRegion(trace) ? OP_SIZE : 0);
+    for (let count = 1; count <= OPS_MAX; count++) {
+      const at = begin + (count - 1) * OP_SIZE;
+      const handler = this.#view.getUint16(at, true);
+      if (test(handler)) ops.push(this.#readOp(trace, at));
+      if (handler === HANDLER_TRACE_END) return { ops, count };
+    }
+    throw new Error("expected a trace to end");
   }
 
   #readOp(trace: number, at: number): Op {
@@ -132,11 +138,12 @@ export class TraceReader {
     const found = new Map<bigint, number>([[this.rip(first), first]]);
     let ops = 0;
     for (const trace of found.values()) {
-      const read = this.read(trace);
-      ops += read.ops.length;
-      for (const { target, op } of successors(read)) {
+      const read = this.#readOps(trace, leadsOn);
+      const rip = this.rip(trace);
+      ops += read.count;
+      for (const { target, op } of successors(rip, read.ops)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
-        const next = target >> PAGE_SHIFT === read.rip >> PAGE_SHIFT ? this.#find(target, read.gfn) : this.#linked(trace, op, target) || this.#cached(target);
+        const next = target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target);
         if (next !== 0 && this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
@@ -190,7 +197,7 @@ export class TraceReader {
   /** Lets branches of the traces `of` that are linked to a trace which has been copied go to the copy. */
   relink(of: readonly number[], copies: ReadonlyMap<number, number>): void {
     for (const trace of of) {
-      for (const op of this.read(trace).ops) {
+      for (const op of this.#readOps(trace, leadsOn).ops) {
         if (!goesToDisplacement(op)) continue;
         const copy = copies.get(op.immediateLow >>> 0);
         if (copy !== undefined) this.#view.setUint32(trace + op.offset + OP_LINK, copy, true);
@@ -210,13 +217,16 @@ export function hasFarLink({ handler, meaning }: Op): boolean { return handler !
 /** Whether the operand that ModRM.rm names is in memory. */
 export function isMemory({ bits }: Op): boolean { return (bits & OP_BITS_MEMORY) !== 0; }
 
-/** Where a trace may lead to, and by which op; the return points of its calls included. */
-function successors(trace: Trace): { target: bigint; op: Op }[] {
+/** Whether ops with this handler may lead to an address that is known: of the few of a trace, the vCPU's thread looks at these only, for it has to go on. */
+function leadsOn(handler: number): boolean { return LEADS_ON[handler] === 1; }
+
+/** Where a trace that begins at `rip` may lead to, and by which of its `ops`; the return points of its calls included. */
+function successors(rip: bigint, ops: readonly Op[]): { target: bigint; op: Op }[] {
   const targets: { target: bigint; op: Op }[] = [];
-  for (const op of trace.ops) {
+  for (const op of ops) {
     const run = op.meaning?.run;
-    if (goesToDisplacement(op)) targets.push({ target: trace.rip + BigInt(op.displacement), op });
-    if (run === "call" || run === "callRm") targets.push({ target: trace.rip + BigInt(op.ripOffset + op.length), op });
+    if (goesToDisplacement(op)) targets.push({ target: rip + BigInt(op.displacement), op });
+    if (run === "call" || run === "callRm") targets.push({ target: rip + BigInt(op.ripOffset + op.length), op });
   }
   return targets;
 }

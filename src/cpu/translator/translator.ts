@@ -15,6 +15,8 @@ const TRACES_MAX = 96;
 const REGIONS_MAX_DEFAULT = 4096;
 const TURNS_BETWEEN_NEWS = 64;
 const TABLE_STEP = 256;
+/** For so long the vCPU collects regions at a time, and finishes the one that it has begun. */
+const SUBMIT_MS_MAX = 1;
 
 /** What the core exports for it. */
 export interface TranslatorExports {
@@ -92,9 +94,17 @@ export class Translator {
     }
     this.#noticeFlush();
     count = Math.min(this.#view.getUint32(this.base + VCPU.hotTraces, true), HOT_TRACES_MAX);
-    this.#view.setUint32(this.base + VCPU.hotTraces, 0, true);
-    const regions = Array.from({ length: count }, (_, index) => this.#collect(this.#view.getUint32(this.base + VCPU_AREA.hotTraces + index * 4, true)))
-      .filter((region) => region !== undefined);
+    const list = this.base + VCPU_AREA.hotTraces;
+    const until = performance.now() + SUBMIT_MS_MAX;
+    const regions: RegionRequest[] = [];
+    let taken = 0;
+    while (taken < count && performance.now() < until) {
+      const region = this.#collect(this.#view.getUint32(list + taken++ * 4, true));
+      if (region !== undefined) regions.push(region);
+    }
+    // What is left comes with the next job.
+    for (let index = taken; index < count; index++) this.#view.setUint32(list + (index - taken) * 4, this.#view.getUint32(list + index * 4, true), true);
+    this.#view.setUint32(this.base + VCPU.hotTraces, count - taken, true);
     if (regions.length === 0) return;
     this.options.service.submit({ base: this.base, flushes: this.#flushes, regions });
   }
