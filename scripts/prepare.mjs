@@ -37,7 +37,7 @@ function dependenciesAreCurrent() {
 }
 
 function installDependencies() {
-  say("install: npm ci (once, some 140 MB)");
+  say("install: npm ci (once, some 150 MB)");
   const options = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
   // Under npm, its own program is known; otherwise the one on the PATH is taken.
   const npm = process.env.npm_execpath;

@@ -2,7 +2,7 @@
 import type { FetchOptions } from "../platform/node/guest-image/index.js";
 import { type FileCache, hashBytes, hashInputFile, openCache, readInputFile } from "../platform/node/index.js";
 import {
-  type BootImage, buildBoot, defaultCommandLine, isPackedKernel, keepKernel, type KernelImage, kernelInMemory, loadKernel, openKeptKernel, type PieceBytes,
+  type BootImage, buildBoot, defaultCommandLine, isBzImage, keepKernel, type KernelImage, kernelInMemory, loadKernel, openKeptKernel, type PieceBytes,
 } from "./boot/index.js";
 import { type ProfiledKernel, readProfiledKernel } from "./profile/index.js";
 import { initWords, MEMORY_BYTES_DEFAULT, PERSONALITY_DEFAULT, type VirtualMachineOptions } from "./options.js";
@@ -75,9 +75,10 @@ async function openKernel(options: VirtualMachineOptions, cache: FileCache | und
   return { kernel, hash, close: () => undefined };
 }
 
+/** SHA-256 of a kernel that is to be unpacked; undefined = it is an ELF kernel, or none at all. */
 async function hashKernel(source: string | Uint8Array, signal: AbortSignal | undefined): Promise<string | undefined> {
-  if (typeof source === "string") return await hashInputFile(source, "kernel", { isWanted: isPackedKernel, signal });
-  return isPackedKernel(source) ? hashBytes(source) : undefined;
+  if (typeof source === "string") return await hashInputFile(source, "kernel", { isWanted: isBzImage, signal });
+  return isBzImage(source) ? hashBytes(source) : undefined;
 }
 
 async function readSystemMap({ systemMap, signal }: VirtualMachineOptions): Promise<string | undefined> {

@@ -104,3 +104,30 @@ for (const code of [SPINS, HALTS]) {
     await guest.machine.pause();
   });
 }
+
+test("the first command starts the memory thread, and many at once find one", TIMEOUT, () => withMachine(SPINS, async (machine) => {
+  const answers = await Promise.all(Array.from({ length: 5 }, () => machine.memory.run({ name: "slots" })));
+  // Low memory, the area of a BIOS, the rest, and the APIC's page.
+  assert.deepEqual(answers.map((slots) => slots.length), [4, 4, 4, 4, 4]);
+  const { moved } = await machine.memory.run({ name: "move", gfn: "all" });
+  assert.ok(moved > 0);
+  await untilRuns(machine, instructions(machine));
+}));
+
+test("a machine ends whose memory thread has only just been started", TIMEOUT, async () => {
+  const guest = await start(SPINS);
+  const unanswered = guest.machine.memory.run({ name: "merge" });
+  unanswered.catch(() => undefined);
+  await stop(guest);
+});
+
+test("the kernel's pages of zeros get no frame", TIMEOUT, async () => {
+  const bytes = new Uint8Array(64 * 4096);
+  bytes.set(SPINS);
+  bytes[bytes.length - 1] = 1;
+  await withMachine([...bytes], async (machine) => {
+    await untilRuns(machine, 0);
+    const { pagesTouched } = machine.stats().memory;
+    assert.ok(pagesTouched < 16, `expected the first and the last page of 64 and a few of ours, got ${pagesTouched}`);
+  });
+});

@@ -12,7 +12,7 @@ import { ControlBlock } from "./control-block.raw.js";
 import { runDebugCommand, type DebugParts } from "./gdb/debug-commands.js";
 import type { DebugRequest } from "./gdb/messages.js";
 import type { VcpuMessage, VcpuThreadStart } from "./messages.js";
-import { VcpuSampler } from "./profile/index.js";
+import { VcpuSampler } from "./profile/sampler.js";
 import { createVcpuPersonality, endOfInterrupt } from "./personality.js";
 import { attachHost } from "./thread-host.js";
 

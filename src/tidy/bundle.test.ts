@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { partsOf, statementsOf } from "./bundle-text.js";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../bundle");
 const names = readdirSync(folder).filter((name) => name.endsWith(".js"));
@@ -59,4 +60,24 @@ test("no error of a thread has got another name: some are told by that of their 
   const classes = [...texts].filter(([name]) => name.endsWith("-worker.js")).map(([, text]) => text).flatMap((text) => text.match(/^(?:var \w+ = )?class .*extends.*Error.*\{$/gm) ?? []);
   assert.ok(classes.length > 4, `expected the errors of all threads, got ${classes.length}`);
   assert.deepEqual(classes.filter((line) => /class _|\d/.test(line)), []);
+});
+test("what the threads run is what was compiled, and so what the explorer explores", () => {
+  const modules = new Set<string>();
+  for (const [name, text] of texts) {
+    if (!name.endsWith("-worker.js")) continue;
+    for (const [path, part] of partsOf(text)) {
+      modules.add(path);
+      const compiled = new Set(statementsOf(readFileSync(join(folder, "../..", path), "utf8")));
+      assert.deepEqual(statementsOf(part).filter((statement) => !compiled.has(statement)), [], `${name}: ${path}`);
+    }
+  }
+  for (const room of ["host-memory", "guest-page", "hypercall", "exit"]) assert.ok([...modules].some((path) => path.startsWith(`dist/${room}/`)), room);
+});
+
+test("a bundle with another text is noticed", () => {
+  const module = 'import { lock } from "./lock.js";\nexport class A {\n  static #a = 0x10n;\n  run() { return lock(A) + 0x10; }\n}\nexport const b = { lock };\n';
+  const bundled = "var A2 = class _A {\n  static #a = 16n;\n  run() {\n    return lock2(_A) + 16;\n  }\n};\nvar b = { lock: lock2 };\n";
+  assert.deepEqual(statementsOf(bundled), statementsOf(module));
+  for (const [from, to] of [["+ 16", "- 16"], ["lock2(_A)", "_A"], ["16n", "17n"]] as const) assert.notDeepEqual(statementsOf(bundled.replace(from, to)), statementsOf(module));
+  assert.deepEqual([...partsOf(`// dist/a/b.js\nvar a;\n\n// dist/c.js\nvar c;\n`).keys()], ["dist/a/b.js", "dist/c.js"]);
 });

@@ -72,6 +72,11 @@ export async function loadKernel(file: Uint8Array): Promise<KernelImage> {
   };
 }
 
+/** Whether a file that begins with `head` looks like a bzImage. */
+export function isBzImage(head: Uint8Array): boolean {
+  return head.length >= SETUP_HEADER_END && readU16(head, BOOT_FLAG) === 0xaa55 && readU32(head, HEADER_MAGIC) === HDRS;
+}
+
 function checkSetupHeader(file: Uint8Array): void {
   const hasBootFlag = file.length > BOOT_FLAG + 1 && readU16(file, BOOT_FLAG) === 0xaa55;
   if (hasBootFlag && file.length < SETUP_HEADER_END) throw truncated();

@@ -8,7 +8,6 @@
  */
 import type { CachedFile, FileCache } from "../../platform/node/index.js";
 import type { KernelImage } from "./bzimage.js";
-import { isElf } from "./elf.js";
 import { readU32, writeU32 } from "./little-endian.js";
 import { bytesInMemory, type PieceBytes, type StoredBytes } from "./piece-bytes.js";
 
@@ -25,11 +24,6 @@ export interface KeptKernel {
 interface KeptHead extends Omit<KernelImage, "segments" | "version"> {
   readonly version?: string;
   readonly segments: readonly { readonly gpa: number; readonly linkedAddress: string; readonly lengthBytes: number; readonly memoryBytes: number }[];
-}
-
-/** Whether unpacking a kernel that begins with `head` is worth to be done once only. */
-export function isPackedKernel(head: Uint8Array): boolean {
-  return head.length > 0 && !isElf(head);
 }
 
 function keyOf(fileHash: string): string {

@@ -2,7 +2,7 @@
  * Type information that a Linux kernel carries (CONFIG_DEBUG_INFO_BTF): where members of its structures are. Follows
  * Documentation/bpf/btf.rst.
  */
-import { readU16, readU32 } from "../boot/index.js";
+import { readU16, readU32 } from "../boot/little-endian.js";
 
 const BTF_MAGIC = 0xeb9f;
 const HEADER_BYTES = 24;

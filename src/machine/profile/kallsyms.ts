@@ -8,7 +8,8 @@
  * Every part begins at a multiple of 8. Nothing points to them in a stripped image, so they are found by what they must look like: the
  * tokens of the digits stand in a row, the index says where each token begins, and the names are num_syms runs of tokens.
  */
-import { type KernelSegment, readAddress, readU16, readU32 } from "../boot/index.js";
+import type { KernelSegment } from "../boot/index.js";
+import { readAddress, readU16, readU32 } from "../boot/little-endian.js";
 import type { SymbolList } from "./symbol-table.js";
 
 const TOKEN_COUNT = 256;

@@ -7,7 +7,7 @@ import { SEGMENT_GS, VCPU } from "../../abi/layout.js";
 import type { VcpuState } from "../../cpu/index.js";
 import type { InstructionSampler } from "../../exit/index.js";
 import type { LinearMemory } from "../../hypercall/index.js";
-import { readAddress } from "../boot/index.js";
+import { readAddress } from "../boot/little-endian.js";
 import { TASK_COMM_BYTES, type TaskLayout } from "./profiled-kernel.js";
 import { SampleList, type VcpuSamples } from "./samples.js";
 
