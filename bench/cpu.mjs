@@ -1,5 +1,7 @@
 /** Benchmark "cpu": the same programs on the same data in each machine's guest, timed between their marker lines. */
 import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { warmUp } from "./boot.mjs";
 import { compilePrograms, prepareGuestFiles, prepareHostFiles } from "./guest-files.mjs";
 import { nativeMachine, NATIVE_REPEAT, ourMachine, qemuMachine, v86Machine } from "./machines.mjs";
 import { findMark, measureRun } from "./measure.mjs";
@@ -19,6 +21,7 @@ export async function benchCpu(context) {
   /** @type {string[]} */
   const leftOut = "reason" in programs ? [`The C programs are left out: ${programs.reason}.`] : [];
   const machines = await makeMachines(context, names, { programs, leftOut });
+  await warmUp(machines, context, TIMEOUT_MS);
   const { samples, failures } = await runInTurn(machines, context, (machine) => takeSample(machine, names));
   return { machines: machines.map(({ name }) => name), samples, failures, groups, leftOut, differences: findDifferences(names, samples) };
 }
@@ -28,10 +31,11 @@ export async function benchCpu(context) {
  * @param {readonly string[]} names
  * @param {{ programs: ReturnType<typeof compilePrograms>, leftOut: string[] }} about `leftOut`: told what is not compared, and why
  */
-async function makeMachines({ folder, memoryBytes, qemuVersion, isNative, v86, isSmoke }, names, { programs, leftOut }) {
+async function makeMachines({ folder, memoryBytes, qemuVersion, isNative, isWarm, v86, isSmoke }, names, { programs, leftOut }) {
   const compiled = "compiled" in programs ? programs.compiled : {};
   const files = await prepareGuestFiles(folder, { parameters: guestParameters(names, { isSmoke, repeat: 1 }), compiled });
   const machines = [ourMachine(files, memoryBytes)];
+  if (isWarm) machines.push(ourMachine(files, memoryBytes, join(folder, "cache-cpu")));
   if (qemuVersion !== undefined) machines.push(qemuMachine(files, { name: "QEMU TCG", kernelPath: files.kernelPath, memoryBytes }));
   if (isNative) {
     const host = await prepareHostFiles(folder, { parameters: guestParameters(names, { isSmoke, repeat: NATIVE_REPEAT }), compiled });

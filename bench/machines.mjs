@@ -7,6 +7,8 @@ import { defaultCommandLine } from "../dist/machine/boot/index.js";
 
 const OUR_MACHINE = fileURLToPath(new URL("our-machine.mjs", import.meta.url));
 const V86_MACHINE = fileURLToPath(new URL("v86/machine.mjs", import.meta.url));
+/** Our machine when it has been started before. */
+export const OUR_WARM = "unpinned, warm";
 const QEMU = "qemu-system-x86_64";
 const MIB = 1 << 20;
 /** Where Linux tells the processor's rate; Node's os.cpus() says 0 on some hosts. */
@@ -25,10 +27,12 @@ export const NATIVE_REPEAT = 3;
 /**
  * @param {import("./guest-files.mjs").GuestFiles} files
  * @param {number} memoryBytes
+ * @param {string} [cacheFolder] where it finds what an earlier start has kept; absent = it keeps nothing, and finds nothing
  * @returns {Machine}
  */
-export function ourMachine({ kernelPath, initrdPath }, memoryBytes) {
-  return { name: "unpinned", command: process.execPath, args: [OUR_MACHINE, kernelPath, initrdPath, `${memoryBytes}`] };
+export function ourMachine({ kernelPath, initrdPath }, memoryBytes, cacheFolder) {
+  const args = [OUR_MACHINE, kernelPath, initrdPath, `${memoryBytes}`];
+  return cacheFolder === undefined ? { name: "unpinned", command: process.execPath, args } : { name: OUR_WARM, command: process.execPath, args: [...args, cacheFolder] };
 }
 
 /**

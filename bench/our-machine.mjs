@@ -2,17 +2,17 @@
  * Our machine, as a process of its own: boots the kernel and initial RAM disk of the arguments, prints the guest's console,
  * and puts its counters behind each marker line.
  *
- * Usage: node our-machine.mjs KERNEL INITRD MEMORY_BYTES
+ * Usage: node our-machine.mjs KERNEL INITRD MEMORY_BYTES [CACHE_FOLDER]; without a folder nothing is kept, and nothing used that was kept
  */
 import { readFileSync } from "node:fs";
 import { watchHostMemory } from "./core-counters.mjs";
-import { VirtualMachine } from "../dist/machine/index.js";
+import { VirtualMachine } from "../dist/bundle/index.js";
 
 const MARKER = "@bench ";
-const [kernel, initrd, memoryBytes] = process.argv.slice(2);
+const [kernel, initrd, memoryBytes, directory] = process.argv.slice(2);
 
 const counters = watchHostMemory();
-const vm = await VirtualMachine.create({ kernel, initrd: readFileSync(initrd), memoryBytes: Number(memoryBytes), mode: "exec" });
+const vm = await VirtualMachine.create({ kernel, initrd: readFileSync(initrd), memoryBytes: Number(memoryBytes), mode: "exec", cache: directory === undefined ? false : { directory } });
 const decoder = new TextDecoder();
 let rest = "";
 for await (const bytes of vm.console.readable) {

@@ -7,6 +7,7 @@
  * @property {number} memoryBytes of each guest
  * @property {string | undefined} qemuVersion undefined: not compared with QEMU
  * @property {boolean} isNative compared with the host itself
+ * @property {boolean} isWarm compared with ours after an earlier start
  * @property {import("./v86/guest.mjs").V86Guest | undefined} v86 undefined: not compared with v86
  * @property {readonly string[] | undefined} only names of workloads; undefined = all
  * @property {boolean} isSmoke small sizes, to see that everything works

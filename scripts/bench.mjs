@@ -15,7 +15,7 @@ const PAGE_PARTS = ["pages/access", "pages/send", "pages/host", "pages/guest"];
 const BENCHMARKS = ["boot", "cpu", "memory", "pages", "profile", "explore", ...PAGE_PARTS];
 const RUNS_DEFAULT = 5;
 const MEMORY_BYTES = 256 << 20;
-const OTHERS = ["qemu", "native", "v86"];
+const OTHERS = ["qemu", "native", "v86", "warm"];
 /** Benchmarks with machines beside ours. */
 const COMPARED = ["boot", "cpu", "memory"];
 const USAGE = `Usage: npm run bench [-- [boot] [cpu] [memory] [pages] [profile] [explore] [--beside LIST] [--only LIST] [--runs N] [--json] [--smoke]]
@@ -27,7 +27,8 @@ const USAGE = `Usage: npm run bench [-- [boot] [cpu] [memory] [pages] [profile] 
                  (not done unless asked for)
   profile        no comparison: where the time of our own boot goes, and of the workloads of --only (not done unless asked for)
   explore        our explorer and Spin on the same protocols (not done unless asked for)
-  --beside LIST  what to compare with, of qemu,native,v86 (default qemu,native); v86 and its guest are fetched when asked for
+  --beside LIST  what to compare with, of qemu,native,v86,warm (default qemu,native); v86 and its guest are fetched when asked for; warm is
+                 ours with what an earlier start has kept (boot always has it)
   --only LIST    these workloads of cpu alone, such as sha256,program_json
   --runs N       rounds in which each machine runs once (default ${RUNS_DEFAULT})
   --json         print one JSON object with every sample instead of tables
@@ -97,12 +98,13 @@ function describeHost(versions) {
 
 /**
  * @param {number} runs
- * @param {{ qemu: string | null, v86: string | null, isNative: boolean }} others
+ * @param {{ qemu: string | null, v86: string | null, isNative: boolean, isWarm: boolean }} others
  */
-function describeComparison(runs, { qemu, v86, isNative }) {
+function describeComparison(runs, { qemu, v86, isNative, isWarm }) {
   const others = [
     ...(qemu === null ? [] : [`QEMU ${qemu}, TCG, one vCPU`]), ...(v86 === null ? [] : [`v86 ${v86}, 32-bit kernel and programs`]),
     ...(isNative ? ["native: the same programs on the host itself"] : []),
+    ...(isWarm ? ["ours with what two earlier starts have kept"] : []),
   ];
   const figures = `${runs} ${runs === 1 ? "round" : "rounds"}, median (least-most).`;
   return others.length === 0 ? `Our machine alone. ${figures}` : `Beside it ${others.join("; ")}. ${figures} Ratio: ours divided by the other's, round by round.`;
@@ -119,9 +121,10 @@ async function findOthers({ beside, names }) {
   const qemu = isCompared && beside.includes("qemu") ? findQemu() ?? null : null;
   if (isCompared && beside.includes("qemu") && qemu === null) onProgress("bench: there is no qemu-system-x86_64 here (Debian: qemu-system-x86): QEMU is left out");
   const isNative = names.includes("cpu") && beside.includes("native");
-  if (!isCompared || !beside.includes("v86")) return { qemu, isNative, v86: null, v86Guest: undefined };
+  const isWarm = names.includes("boot") || beside.includes("warm");
+  if (!isCompared || !beside.includes("v86")) return { qemu, isNative, isWarm, v86: null, v86Guest: undefined };
   const [{ installV86 }, { fetchV86Guest }] = await Promise.all([import("../bench/v86/install.mjs"), import("../bench/v86/guest.mjs")]);
-  return { qemu, isNative, v86: installV86(onProgress), v86Guest: await fetchV86Guest(onProgress) };
+  return { qemu, isNative, isWarm, v86: installV86(onProgress), v86Guest: await fetchV86Guest(onProgress) };
 }
 
 /**
@@ -157,18 +160,18 @@ async function main() {
     process.exitCode = 2;
     return;
   }
-  const { qemu, v86, isNative, v86Guest } = await findOthers(args);
+  const { qemu, v86, isNative, isWarm, v86Guest } = await findOthers(args);
   const host = describeHost({ qemu, v86 });
   const print = (/** @type {string} */ text) => process.stdout.write(args.isJson ? "" : `${text}\n\n`);
   print(`${host.date}, ${host.processors} x ${host.processor}, load ${host.load.toFixed(1)}, Node.js ${host.node}.`);
-  if (args.names.some((name) => COMPARED.includes(name))) print(describeComparison(args.runs, { qemu, v86, isNative }));
+  if (args.names.some((name) => COMPARED.includes(name))) print(describeComparison(args.runs, { qemu, v86, isNative, isWarm }));
 
   const folder = mkdtempSync(join(tmpdir(), "unpinned-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
   const context = {
-    folder, runs: args.runs, memoryBytes: MEMORY_BYTES, qemuVersion: qemu ?? undefined, isNative, v86: v86Guest, only: args.only, isSmoke: args.isSmoke, say,
+    folder, runs: args.runs, memoryBytes: MEMORY_BYTES, qemuVersion: qemu ?? undefined, isNative, isWarm: args.beside.includes("warm"), v86: v86Guest, only: args.only, isSmoke: args.isSmoke, say,
   };
   /** @type {Record<string, any>} */
   const results = {};
