@@ -42,7 +42,7 @@ function plantFault() {
   const folder = mkdtempSync(join(tmpdir(), "unpinned-planted-"));
   for (const part of ["bin", "dist", "package.json"]) cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "junction");
-  const path = join(folder, "dist/cpu/translator/instructions.js");
+  const path = join(folder, "dist/bundle/translator-worker.js");
   const [before, after, ...more] = readFileSync(path, "utf8").split('adc: ["carried-add",');
   assert.ok(after !== undefined && more.length === 0, "expected one place for ADC in the translator");
   writeFileSync(path, `${before}adc: ["add",${after}`);
