@@ -192,7 +192,7 @@ function successors(trace: Trace): { target: bigint; op: Op }[] {
   for (const op of trace.ops) {
     const run = op.meaning?.run;
     if (goesToDisplacement(op)) targets.push({ target: trace.rip + BigInt(op.displacement), op });
-    if (run === "call" || run === "callRm") targets.push({ target: trace.rip + BigInt(op.ripOffset + op.length), op });
+    if (run === "call" || run === "callRm" || run === "syscall") targets.push({ target: trace.rip + BigInt(op.ripOffset + op.length), op });
   }
   return targets;
 }
