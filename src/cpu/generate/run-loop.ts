@@ -185,7 +185,7 @@ import { signedOverflow64 } from "../integer";
 import { writeRegionFlags } from "../region-flags";
 import { dropPcCache, pcCacheSlot, warmTrace } from "../code-cache";
 import { checkDue, checkEntry, checkEvery, cutStretch, IDLE, lockStep, regionsHeld } from "../lock-step";
-import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, leaveTrace, quickKey, regionOverdraft } from "../dispatch";
+import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, goesOnInRegion, leaveTrace, quickKey, regionOverdraft } from "../dispatch";
 ${registry.functionImports}
 
 const NO_GFN: u32 = 0xffff_ffff;
@@ -202,7 +202,10 @@ ${registry.functionCases}
   }
 }
 
-/** Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted. Returns 0, or 1: the region has to be left for the bail op. */
+/**
+ * Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted. Returns 0, or 1: the region has to be left for the bail op, or 2: so it has,
+ * unless it goes on at VCPU.rip by way of the PC cache, with the TLB of VCPU.regionTlb.
+ */
 export function callFromRegion(trace: u32, op: u32): i32 {
   if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
   if (op == 0) return 0;
@@ -212,7 +215,7 @@ export function callFromRegion(trace: u32, op: u32): i32 {
   if ((r | codeChanged) == 0) return 0;
   if (r != 0) setBail(r);
   else afterStore();
-  return 1;
+  return r == BAIL_JUMP && codeChanged == 0 && goesOnInRegion() ? 2 : 1;
 }
 
 /** Runs guest code until something needs the run loop. \`budget\` is in instructions. Returns EXIT_*. */
@@ -306,8 +309,11 @@ export function interpret(c: u32, budget: i32): i32 {
         remaining = i32(answer >> 32) + overdraft;
         op = u32(answer);
         trace = load<u32>(c + L.VCPU_regionTrace);
-        // STAC and CLAC in the region have changed which TLB answers.
+        // STAC and CLAC in the region have changed which TLB answers, SYSCALL and SYSRET the privilege.
         tlb = load<u32>(c + L.VCPU_regionTlb);
+        const isUser = load<u32>(c + L.VCPU_cpl) == 3;
+        pcCache = isUser ? c + L.VCPU_AREA_userPcCache : c + L.VCPU_AREA_kernelPcCache;
+        pcEpoch = isUser ? c + L.VCPU_userEpoch : c + L.VCPU_kernelEpoch;
         if (load<u32>(c + L.VCPU_regionFlags) != 0) writeRegionFlags();
         if (op == trace + 32) warmTrace(trace, 1);
         store<u64>(c + L.VCPU_counterRegionEntries, load<u64>(c + L.VCPU_counterRegionEntries) + 1);

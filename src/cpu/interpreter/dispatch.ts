@@ -13,7 +13,7 @@ import { apicAccept } from "./apic-access";
 import { findTrace, pcCacheSlot, resetCodeCache, sampleTrace } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
-import { flushTlb, updateAccessWatch } from "./tlb";
+import { currentTlb, flushTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
 import {
@@ -303,6 +303,20 @@ function enterStep(rip: u64): u32 {
   }
   stepped = true;
   return enterAlone(rip);
+}
+
+/**
+ * Whether a region may go on at VCPU.rip by itself, behind an instruction that has gone there and may have changed privilege, flags and mode: when
+ * the dispatcher would do no more than look for the trace. VCPU.regionTlb is the TLB for it.
+ */
+export function goesOnInRegion(): bool {
+  if (lockStep != IDLE || stepped || hostStepping || hostWatching || load<u32>(cpu + L.VCPU_mode) != L.MODE_64) return false;
+  if (load<u32>(cpu + L.VCPU_pendingInterrupt) != 0 || load<u32>(cpu + L.VCPU_exceptionVector) != NO_VECTOR) return false;
+  if (((load<u64>(cpu + L.VCPU_dr + 56) & 0xff) | (load<u64>(cpu + L.VCPU_rflags) & FLAG_TF)) != 0 || interruptsHeld()) return false;
+  endInterruptShadow();
+  updateAccessWatch();
+  store<u32>(cpu + L.VCPU_regionTlb, currentTlb());
+  return true;
 }
 
 /** Instructions of `trace` from `op` on, `op` counted too when `including`. Micro-operations have length 0. */

@@ -4,7 +4,7 @@
  * Guest registers are locals while the region runs. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
  * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its instruction.
  */
-import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU } from "../../abi/layout.js";
+import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
 import { GLOBAL, LOCAL, REGISTER_COUNT, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
@@ -13,6 +13,8 @@ import { type CodeWriter, FUNCTION, type Label, W } from "./wasm-writer.js";
 
 const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
+/** Answer of callFromRegion (generate/run-loop.ts). */
+const MAY_GO_ON = 2;
 
 /** Number and byte of the general register at an address. */
 interface Register { readonly number: number; readonly high: boolean }
@@ -235,12 +237,52 @@ export class BlockWriter {
     });
   }
 
+  /** As callInterpreter, for a function that does not touch general registers or arithmetic flags, nor anything that SSE depends on. */
+  callBare(op: Op, state: StateTransfer): void {
+    this.#pushCall(op);
+    this.code.open(W.if);
+    state.keepRegisters();
+    this.flags.writeNote();
+    state.keepFlags();
+    state.leaveForBail();
+    this.code.close();
+  }
+
+  /**
+   * As callInterpreter, for a function that goes elsewhere and may change privilege: leaves VCPU.rip in LOCAL.target, where the region may go on
+   * if it is left at all for that.
+   */
+  callAway(op: Op, state: StateTransfer): void {
+    const { code } = this;
+    this.flags.writeNote();
+    state.keepFlags();
+    state.keepRegisters();
+    this.#pushCall(op);
+    code.i32(MAY_GO_ON).op(W.i32Ne);
+    code.open(W.if);
+    state.leaveForBail();
+    code.close();
+    state.restoreRegisters();
+    state.restoreFlags();
+    this.flags.putWords();
+    code.get(LOCAL.base).access(W.i32Load, VCPU.regionTlb).set(LOCAL.tlb).get(LOCAL.base).access(W.i64Load, VCPU.rip).set(LOCAL.target);
+    const forPrivilege = (user: number, kernel: number): CodeWriter =>
+      code.i32(user).i32(kernel).get(LOCAL.base).access(W.i32Load, VCPU.cpl).op(W.select).get(LOCAL.base).op(W.i32Add);
+    forPrivilege(VCPU_AREA.userPcCache, VCPU_AREA.kernelPcCache).set(LOCAL.pcCache);
+    forPrivilege(VCPU.userEpoch, VCPU.kernelEpoch).set(LOCAL.pcEpoch);
+  }
+
+  /** Calls the interpreter's function of `op`, and pushes its answer. */
+  #pushCall(op: Op): void {
+    pushTrace(this.code, this.#block);
+    this.code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(FUNCTION.call);
+  }
+
   #call(op: Op, state: StateTransfer, beforeBail: () => void): void {
     const { code } = this;
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     state.keepRegisters();
-    pushTrace(code, this.#block);
-    code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(FUNCTION.call);
+    this.#pushCall(op);
     code.open(W.if);
     beforeBail();
     state.leaveForBail();

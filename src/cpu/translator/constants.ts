@@ -1,6 +1,7 @@
 /** Bits of control registers that translated code looks at (Intel SDM vol 3 §2.5, vol 1 §3.4.3). */
 export const CR4_SMAP = 0x20_0000;
 export const RFLAGS_AC = 0x4_0000;
+export const RFLAGS_IF = 0x200;
 /** OP_BITS: the operand that ModRM.rm names is in memory (interpreter/op.ts). */
 export const OP_BITS_MEMORY = 0x80;
 /** OP_BITS: log2 of the operand size in bytes. */

@@ -1,12 +1,13 @@
 /** Instructions that the interpreter does in functions, and regions do themselves; by the function's name, the operand size in bits at its end. */
-import { OP_BITS_SIZE_MASK } from "./constants.js";
+import { SEGMENT_BASE, SEGMENT_GS, SEGMENT_SIZE, VCPU } from "../../abi/layout.js";
+import { OP_BITS_SIZE_MASK, RFLAGS_IF } from "./constants.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend } from "./flag-state.js";
-import { LOCAL } from "./region-layout.js";
+import { LOCAL, RSP } from "./region-layout.js";
 import { isMemory, type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { ATOMIC, W } from "./wasm-writer.js";
 
-const RAX = 0, RDX = 2;
+const RAX = 0, RDX = 2, RBP = 5;
 
 type EmitFunction = (w: BlockWriter, op: Op, size: number) => boolean;
 
@@ -300,9 +301,63 @@ function locked(kind: "add" | "sub" | "logic", atomic: readonly [number, number]
   };
 }
 
+/** LOCK INC and LOCK DEC, which keep CF. */
+function lockedStep(kind: "increment" | "decrement"): EmitFunction {
+  return (w, op) => {
+    const { code, flags } = w;
+    const size = 8 << (op.bits & OP_BITS_SIZE_MASK);
+    if (size < 32) return false;
+    flags.carry();
+    code.i64(63).op(W.i64Shl).set(LOCAL.scratch2);
+    const set = flags.nextSet();
+    const { a, r, carry } = flagLocals(set);
+    locateAligned(w, op, size);
+    if (size === 32) code.i32(1);
+    else code.i64(1);
+    code.atomic(kind === "increment" ? ATOMIC.add : ATOMIC.sub, size);
+    widen(w, size);
+    code.tee(a).i64(kind === "increment" ? 1 : -1).op(W.i64Add);
+    w.truncate(size);
+    code.set(r).get(LOCAL.scratch2).set(carry);
+    flags.put(kind, size, set);
+    return true;
+  };
+}
+
+/** Leaves at `op` for the interpreter unless the privilege is the kernel's. */
+function checkKernel(w: BlockWriter, op: Op): void {
+  w.code.get(LOCAL.base).access(W.i32Load, VCPU.cpl);
+  w.exitIf(op);
+}
+
+const clearInterruptFlag: EmitFunction = (w, op) => {
+  checkKernel(w, op);
+  w.code.get(LOCAL.base).get(LOCAL.base).access(W.i64Load, VCPU.rflags).i64(~RFLAGS_IF).op(W.i64And).access(W.i64Store, VCPU.rflags);
+  return true;
+};
+
+const swapGs: EmitFunction = (w, op) => {
+  checkKernel(w, op);
+  const used = VCPU.segments + SEGMENT_GS * SEGMENT_SIZE + SEGMENT_BASE, kept = VCPU.kernelGsBase;
+  w.code.get(LOCAL.base).access(W.i64Load, used).set(LOCAL.value).get(LOCAL.base).get(LOCAL.base).access(W.i64Load, kept).access(W.i64Store, used)
+    .get(LOCAL.base).get(LOCAL.value).access(W.i64Store, kept);
+  return true;
+};
+
+const leave: EmitFunction = (w, op) => {
+  const { code } = w;
+  if ((op.bits & OP_BITS_SIZE_MASK) !== 3) return false;
+  code.get(w.register(RBP));
+  w.locateRead(op, 8);
+  w.load(64);
+  code.get(LOCAL.address).i64(8).op(W.i64Add).set(w.writtenRegister(RSP)).set(w.writtenRegister(RBP));
+  return true;
+};
+
 /** By the function's name without its size. */
 export const FUNCTIONS: Readonly<Record<string, EmitFunction>> = {
-  cmpxchg: compareExchange, xadd: exchangeAdd,
+  cmpxchg: compareExchange, xadd: exchangeAdd, lockedInc: lockedStep("increment"), lockedDec: lockedStep("decrement"),
+  cli: clearInterruptFlag, swapgs: swapGs, leave,
   lockedAdd: locked("add", ATOMIC.add, W.i64Add), lockedSub: locked("sub", ATOMIC.sub, W.i64Sub), lockedAnd: locked("logic", ATOMIC.and, W.i64And),
   lockedOr: locked("logic", ATOMIC.or, W.i64Or), lockedXor: locked("logic", ATOMIC.xor, W.i64Xor),
   rol: rotate("rol"), ror: rotate("ror"), bswap: swapBytes, mul: widening(false), imul: widening(true), div: division(false), idiv: division(true),
@@ -312,4 +367,9 @@ export const FUNCTIONS: Readonly<Record<string, EmitFunction>> = {
 };
 
 /** General registers that these functions use without naming them in the op, a bit each. */
-export const IMPLICIT_REGISTERS = (1 << RAX) | (1 << RDX);
+export const IMPLICIT_REGISTERS = (1 << RAX) | (1 << RDX) | (1 << RBP);
+
+/** Functions that touch no general registers and no arithmetic flags. */
+export const BARE_FUNCTIONS: ReadonlySet<string> = new Set(["sti"]);
+/** Functions that go elsewhere, by VCPU.rip, if they answer that the region may go on. */
+export const AWAY_FUNCTIONS: ReadonlySet<string> = new Set(["syscall", "sysret", "iret"]);

@@ -3,7 +3,7 @@ import { contains, entered, type Item, type Loop, planRoutes, shapeOf } from "./
 import { goesToDisplacement, hasFarLink, type Op, type Trace } from "./traces.js";
 
 /** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
-const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm"]);
+const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm", "syscall"]);
 
 /** Jumps, loops and entries of a region; the same however often it has to be written. */
 export interface RegionPlan {

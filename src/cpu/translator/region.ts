@@ -19,7 +19,7 @@
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { BlockWriter, pushTrace, type StateTransfer } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
-import { FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
+import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
 import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
@@ -267,6 +267,7 @@ class RegionWriter {
       return true;
     }
     if (meaning.size === undefined) {
+      if (AWAY_FUNCTIONS.has(meaning.run)) return this.#goAway(op);
       if (!this.#writeFunction(op, meaning.run)) this.#callInterpreter(op);
       return false;
     }
@@ -285,6 +286,15 @@ class RegionWriter {
     return true;
   }
 
+  /** Goes on where the interpreter's function goes to, by way of the PC cache of the privilege that it has left. */
+  #goAway(op: Op): true {
+    this.#calls = true;
+    this.#w.callAway(op, this.#transfer);
+    this.#code.i64(NOWHERE).set(LOCAL.returnTarget);
+    this.#gotoTarget();
+    return true;
+  }
+
   /** Writes what the interpreter has a function for. Returns false when it cannot. */
   #writeFunction(op: Op, name: string): boolean {
     const vector = VECTORS[name];
@@ -293,6 +303,11 @@ class RegionWriter {
         this.#calls = true;
         this.#w.callAside(op, this.#transfer);
       });
+    }
+    if (BARE_FUNCTIONS.has(name)) {
+      this.#calls = true;
+      this.#w.callBare(op, this.#transfer);
+      return true;
     }
     const [, family = name, size = "0"] = FUNCTION_NAME.exec(name) ?? [];
     return FUNCTIONS[family]?.(this.#w, op, Number(size)) ?? false;

@@ -26,7 +26,7 @@ export const TRACE_HEAT = 12;
 /** Heat of a trace that the translator has been asked for. */
 export const TRACE_HEAT_ASKED = 0xffff_ffff;
 const OPS_MAX = 32 * 4 + 2;
-const LEADS_ON = Uint8Array.from(HANDLERS, (meaning, handler) => Number(handler === HANDLER_TRACE_END || ["jcc", "jmp", "call", "callRm"].includes(meaning?.run ?? "")));
+const LEADS_ON = Uint8Array.from(HANDLERS, (meaning, handler) => Number(handler === HANDLER_TRACE_END || ["jcc", "jmp", "call", "callRm", "syscall"].includes(meaning?.run ?? "")));
 
 /** What an op's operand fields name, besides offsets in the vCPU's state (VCPU): the op's own immediate, the trace's RIP, anything else. */
 export const OPERAND_IMMEDIATE = -1;
@@ -226,7 +226,7 @@ function successors(rip: bigint, ops: readonly Op[]): { target: bigint; op: Op }
   for (const op of ops) {
     const run = op.meaning?.run;
     if (goesToDisplacement(op)) targets.push({ target: rip + BigInt(op.displacement), op });
-    if (run === "call" || run === "callRm") targets.push({ target: rip + BigInt(op.ripOffset + op.length), op });
+    if (run === "call" || run === "callRm" || run === "syscall") targets.push({ target: rip + BigInt(op.ripOffset + op.length), op });
   }
   return targets;
 }
