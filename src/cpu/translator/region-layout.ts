@@ -8,20 +8,22 @@ export const LOCAL = {
   exitOp: 5, exitTrace: 6, tlbEntry: 7, pointer: 8, trace: 9, count: 10, flagNote: 11, link: 12,
   /** i32: the PC cache's epoch when the region was entered; the entry of the trace behind the last call. */
   epoch: 13, returnEntry: 14,
+  /** i32: the branch whose link is to lead to what the PC cache has, 0 = none. */
+  linkOp: 15,
   /** i64: the general registers RAX to R15. */
-  registers: 15,
-  flagResult: 31, flagAux: 32, flagExtra: 33,
+  registers: 16,
+  flagResult: 32, flagAux: 33, flagExtra: 34,
   /** A linear address; a value; the target of a jump; what the address micro-operation found. */
-  address: 34, value: 35, target: 36, microAddress: 37,
+  address: 35, value: 36, target: 37, microAddress: 38,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 38,
-  scratch: 46, scratch2: 47, scratch3: 48, scratch4: 49,
+  flagSets: 39,
+  scratch: 47, scratch2: 48, scratch3: 49, scratch4: 50,
   /** Where the last call of the region will return to. */
-  returnTarget: 50,
+  returnTarget: 51,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 51, left: 52, right: 53, magnitude: 54,
+  vector: 52, left: 53, right: 54, magnitude: 55,
 } as const;
-export const I32_LOCALS = 10;
+export const I32_LOCALS = 11;
 export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;
