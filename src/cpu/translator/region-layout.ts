@@ -8,22 +8,24 @@ export const LOCAL = {
   exitOp: 5, exitBlock: 6, tlbEntry: 7, pointer: 8, trace: 9, count: 10, flagNote: 11, link: 12,
   /** i32: the PC cache's epoch when the region was entered; the entry of the trace behind the last call. */
   epoch: 13, returnEntry: 14,
+  /** i32: the branch whose link is to lead to what the PC cache has, 0 = none. */
+  linkOp: 15,
   /** i32: address of the vCPU's state. */
-  base: 15,
+  base: 16,
   /** i64: the general registers RAX to R15. */
-  registers: 16,
-  flagResult: 32, flagAux: 33, flagExtra: 34,
+  registers: 17,
+  flagResult: 33, flagAux: 34, flagExtra: 35,
   /** A linear address; a value; the target of a jump; what the address micro-operation found. */
-  address: 35, value: 36, target: 37, microAddress: 38,
+  address: 36, value: 37, target: 38, microAddress: 39,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 39,
-  scratch: 47, scratch2: 48, scratch3: 49, scratch4: 50,
+  flagSets: 40,
+  scratch: 48, scratch2: 49, scratch3: 50, scratch4: 51,
   /** Where the last call of the region will return to. */
-  returnTarget: 51,
+  returnTarget: 52,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 52, left: 53, right: 54, magnitude: 55,
+  vector: 53, left: 54, right: 55, magnitude: 56,
 } as const;
-export const I32_LOCALS = 11;
+export const I32_LOCALS = 12;
 export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;

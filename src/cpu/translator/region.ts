@@ -320,16 +320,15 @@ class RegionWriter {
 
   // ------------------------------------------------------------------------------------------------ jumps
 
-  /** Leaves at `op` unless its link to the trace of `block`, in another page, still counts and that trace has not been dropped. */
-  #checkFar(trace: Trace, op: Op, block: number): void {
-    if (isNear(trace, this.#traces[block]!)) return;
+  /** Leaves `op` in LOCAL.linkOp when its link to the trace of `block`, in another page, no longer counts or that trace has been dropped; else 0. */
+  #checkFar(op: Op, block: number): void {
     const code = this.#code;
     pushTrace(code, this.#block);
-    code.access(W.i64Load, op.offset + OP_LINK);
+    code.i32(op.offset).op(W.i32Add).tee(LOCAL.linkOp).i32(0).get(LOCAL.linkOp).access(W.i64Load, OP_LINK);
     code.get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i64ExtendU).i64(32).op(W.i64Shl);
     pushTrace(code, block);
-    code.tee(LOCAL.trace).op(W.i64ExtendU, W.i64Or, W.i64Ne).get(LOCAL.trace).access(W.i32Load16U, TRACE_HEADER_SIZE).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or);
-    this.#w.exitIf(op);
+    code.tee(LOCAL.trace).op(W.i64ExtendU, W.i64Or, W.i64Ne);
+    code.get(LOCAL.trace).access(W.i32Load16U, TRACE_HEADER_SIZE).i32(HANDLER_DEAD).op(W.i32Eq, W.i32Or, W.select).set(LOCAL.linkOp);
   }
 
   /** Goes on where `op` leads to: in a block of the region, or by way of the PC cache. */
@@ -357,10 +356,22 @@ class RegionWriter {
     code.branch(item === "again" ? again : labels[item]!);
   }
 
-  #jump(trace: Trace, op: Op): true {
-    const block = this.#plan.target(trace, op);
-    if (block !== undefined) this.#checkFar(trace, op, block);
+  /** As #follow, behind a look at the link where `block` is in another page; without one that counts by way of the PC cache, which renews it. */
+  #followLink(trace: Trace, op: Op, block: number | undefined, pushReturn = (): void => {}): void {
+    const isFar = block !== undefined && !isNear(trace, this.#traces[block]!);
+    if (isFar) this.#checkFar(op, block);
+    pushReturn();
+    if (isFar) {
+      this.#code.get(LOCAL.linkOp);
+      this.#code.open(W.if);
+      this.#follow(trace, op, undefined);
+      this.#code.close();
+    }
     this.#follow(trace, op, block);
+  }
+
+  #jump(trace: Trace, op: Op): true {
+    this.#followLink(trace, op, this.#plan.target(trace, op));
     return true;
   }
 
@@ -372,10 +383,7 @@ class RegionWriter {
   }
 
   #call(trace: Trace, op: Op): true {
-    const block = this.#plan.target(trace, op);
-    if (block !== undefined) this.#checkFar(trace, op, block);
-    this.#pushReturn(trace, op);
-    this.#follow(trace, op, block);
+    this.#followLink(trace, op, this.#plan.target(trace, op), () => this.#pushReturn(trace, op));
     return true;
   }
 
@@ -450,6 +458,10 @@ class RegionWriter {
       .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
       .branch(exitToTarget, W.brIf);
+    code.get(LOCAL.linkOp);
+    code.open(W.if);
+    // The entry's key and trace are the link's, the other way round.
+    code.get(LOCAL.linkOp).get(LOCAL.pointer).access(W.i64Load, 8).i64(32).op(W.i64Rotl).access(W.i64Store, OP_LINK).i32(0).set(LOCAL.linkOp).close();
     code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE).i32(HANDLER_REGION).op(W.i32Eq);
     code.open(W.if);
     code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 8).set(LOCAL.entry);
