@@ -2,7 +2,7 @@
 import type { ReadableStream } from "node:stream/web";
 import { WritableStream } from "node:stream/web";
 import { CONSOLE_AGENT, CONSOLE_SHELL } from "../abi/channels.js";
-import type { SwapFile } from "../platform/node/index.js";
+import { collectGarbageSoon, type SwapFile } from "../platform/node/index.js";
 import { AgentJob, GuestAgent } from "./agent.js";
 import { consoleInput } from "./console-input.js";
 import { type KeptCode, type LoadedCore, loadCore } from "./kept-code.js";
@@ -327,6 +327,7 @@ export class VirtualMachine implements AsyncDisposable {
     // What it holds of the machine goes with it.
     this.#gdb = undefined;
     await gdb?.end(exit);
+    collectGarbageSoon();
     this.#settleEnded(exit);
   }
 }
