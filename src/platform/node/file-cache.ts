@@ -11,8 +11,8 @@
  * open stays as it is. Two processes that make the same file do the work twice, and the later one stays. What goes wrong is never told: a cache
  * that cannot be used is an empty one.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, statSync, unlinkSync, utimesSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, statSync, unlinkSync, utimesSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { crc32 } from "./crc32.js";
 
 /** The last byte counts the forms that a file has had. */
@@ -116,7 +116,7 @@ export class FileCache {
     if (lengthOf([head, ...parts]) > this.#bounds.bytesMax) return false;
     const temporary = join(this.folder, `.new-${process.pid}-${globalThis.crypto.randomUUID()}`);
     try {
-      mkdirSync(this.folder, { recursive: true, mode: FOLDER_MODE });
+      makeFolder(this.folder);
       writeNew(temporary, [head, ...parts]);
       renameSync(temporary, path);
     } catch {
@@ -210,5 +210,17 @@ function attempt<Value>(call: () => Value): Value | undefined {
     return call();
   } catch {
     return undefined;
+  }
+}
+
+/** Makes `path` with the folders above it. Node's own way of doing that never ends where a folder cannot be made though the one above is there, as below /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE });
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!existsSync(path)) throw error;
   }
 }
