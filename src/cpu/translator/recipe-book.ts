@@ -12,9 +12,16 @@ export interface KnownRegion {
   readonly first: number;
 }
 
+/** A recipe with its addresses as numbers: it is looked at each time that an entry of it is sampled. */
+interface ReadRecipe {
+  readonly rips: readonly bigint[];
+  readonly checks: readonly number[];
+  readonly first: number;
+}
+
 /** The recipes that the vCPU whose state begins at `base` has been told of. It marks their entries for the core, which brings samples of these at once (code-cache.ts, sampleTrace). */
 export class RecipeBook {
-  readonly #byEntry = new Map<bigint, Recipe[]>();
+  readonly #byEntry = new Map<bigint, ReadRecipe[]>();
   readonly #marks: Uint8Array;
 
   constructor(memory: WebAssembly.Memory, base: number) {
@@ -22,9 +29,10 @@ export class RecipeBook {
   }
 
   add(recipes: readonly Recipe[]): void {
-    for (const recipe of recipes) {
-      for (const entry of recipe.entries) {
-        const rip = BigInt(`0x${recipe.rips[entry]!}`);
+    for (const { rips, checks, first, entries } of recipes) {
+      const recipe = { rips: rips.map((text) => BigInt(`0x${text}`)), checks, first };
+      for (const entry of entries) {
+        const rip = recipe.rips[entry]!;
         const known = this.#byEntry.get(rip);
         if (known === undefined) this.#byEntry.set(rip, [recipe]);
         else known.push(recipe);
@@ -45,13 +53,12 @@ export class RecipeBook {
   }
 }
 
-function matchRecipe({ rips, checks, first }: Recipe, trace: number, reader: TraceReader): KnownRegion | undefined {
+function matchRecipe({ rips, checks, first }: ReadRecipe, trace: number, reader: TraceReader): KnownRegion | undefined {
   const page = reader.rip(trace) >> PAGE_SHIFT;
   const gfn = reader.gfn(trace);
   const traces: number[] = [];
   // First whether all are there, which is quick, then whether they are the same.
-  for (const text of rips) {
-    const rip = BigInt(`0x${text}`);
+  for (const rip of rips) {
     const found = reader.find(rip, (candidate) => rip >> PAGE_SHIFT !== page || reader.gfn(candidate) === gfn);
     if (found === undefined) return undefined;
     traces.push(found);
