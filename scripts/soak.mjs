@@ -108,6 +108,8 @@ async function main() {
 }
 
 await main().catch((error) => {
-  say([`verdict: ${error.message}`, ...(error.describe?.() ?? [])].join("\n"));
+  // A step's error has the guest's in it, which knows the registers and what differs.
+  const describe = (/** @type {any} */ failure) => failure?.describe?.() ?? [];
+  say([`verdict: ${error.message}`, ...describe(error), ...describe(error.cause)].join("\n"));
   process.exitCode = 1;
 });

@@ -36,6 +36,8 @@ export const LOCK_STEP = {
   pages: 0x2000,
   /** TLB entries that have been given write tags, u32 each. */
   writeTags: 0x3000,
+  /** A copy of `translated` that is left as it is when a difference is looked into. */
+  told: 0x7000,
   /** The pages' contents at the start, and behind one of the two runs. */
   oldPages: 0x8000,
   newPages: 0x4_0000,

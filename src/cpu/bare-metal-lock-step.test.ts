@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { atomicAdd, atomicLoad, atomicStore, sharedWordsOf, type SharedWords } from "#sync";
-import { EXIT_BUDGET, EXIT_HLT, VCPU } from "../abi/layout.js";
+import { EXIT_BUDGET, EXIT_HLT, LOCK_STEP_HOLDER_ADDRESS, SPLIT_LOCK_ADDRESS, VCPU } from "../abi/layout.js";
 import { DATA, VECTOR } from "./bare-metal/harness.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
 import { BareMachine, type BareTranslation, type Stop } from "./bare-metal/machine.js";
@@ -211,6 +211,13 @@ test("one entry in many is checked, and an unsound translation is found all the 
   const { machine, stop } = run(SUMS, { [RCX]: 100_000, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 }, { checkEvery: 20, write: mistaking("adc", "add") });
   assert.equal(stop.exit, "lock-step-difference");
   assert.notEqual(new LockStepReport(machine.state).difference, undefined);
+});
+
+test("behind a difference the other vCPUs go on: nobody has the lock under which they stood", () => {
+  const { machine } = run(SUMS, { [RCX]: ROUNDS, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 }, { checkEvery: 1, write: mistaking("adc", "add") });
+  const words = sharedWordsOf(machine.memory.buffer);
+  assert.equal(new LockStepReport(machine.state).figures.differences, 1);
+  assert.deepEqual([atomicLoad(words, SPLIT_LOCK_ADDRESS / 4), atomicLoad(words, LOCK_STEP_HOLDER_ADDRESS / 4)], [0, 0]);
 });
 
 // ---------------------------------------------------------------------------------------------------- others at the same page

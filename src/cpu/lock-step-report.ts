@@ -47,7 +47,7 @@ export class LockStepReport {
 
   /** That of the vCPU whose state is `state`. */
   constructor(state: VcpuState) {
-    this.#view = new DataView(state.words.buffer, vcpuStateAddress(state.index) - VCPU_AREA.state + VCPU_AREA.lockStep, LOCK_STEP.pages);
+    this.#view = new DataView(state.words.buffer, vcpuStateAddress(state.index) - VCPU_AREA.state + VCPU_AREA.lockStep, LOCK_STEP.oldPages);
   }
 
   get figures(): LockStepFigures {
@@ -82,7 +82,7 @@ export class LockStepReport {
 
   #registers(): LockStepValue[] {
     return STATE_FIELDS.flatMap(({ name, offset, bytes }) => {
-      const [expected, actual] = [this.#field(LOCK_STEP.interpreted + offset, bytes), this.#field(LOCK_STEP.translated + offset, bytes)];
+      const [expected, actual] = [this.#field(LOCK_STEP.interpreted + offset, bytes), this.#field(LOCK_STEP.told + offset, bytes)];
       return expected === actual ? [] : [{ name, expected: hex(expected), actual: hex(actual) }];
     });
   }

@@ -14,7 +14,7 @@
  * who waits is waited for, and the only wait is for traces to end. What the host's threads do to the same bytes is not stopped.
  */
 import * as L from "./generated/layout";
-import { IDLE, lockStep } from "./lock-step";
+import { DIFFERENT, IDLE, lockStep } from "./lock-step";
 import { cpu } from "./state";
 
 /** Looks before the first sleep. Traces end within a microsecond where the other vCPU's thread has a processor. */
@@ -75,4 +75,5 @@ export function stopOthers(): void {
   }
 }
 
-export function freeSplitLock(): void { if (lockStep == IDLE) atomic.store<u32>(L.SPLIT_LOCK_ADDRESS, 0); }
+/** Frees the lock; not in a stretch that is checked, whose vCPU has it until the end of that, be it a difference. */
+export function freeSplitLock(): void { if (lockStep == IDLE || lockStep == DIFFERENT) atomic.store<u32>(L.SPLIT_LOCK_ADDRESS, 0); }
