@@ -190,7 +190,7 @@ export class BlockWriter {
 
   /** Leaves the region at `op`, of which nothing has happened, when the i32 on the stack is not 0. */
   exitIf(op: Op): void {
-    this.code.open(W.if);
+    this.code.openUnlikely();
     this.exitAt(op);
     this.code.close();
   }
@@ -240,7 +240,7 @@ export class BlockWriter {
   /** As callInterpreter, for a function that does not touch general registers or arithmetic flags, nor anything that SSE depends on. */
   callBare(op: Op, state: StateTransfer): void {
     this.#pushCall(op);
-    this.code.open(W.if);
+    this.code.openUnlikely();
     state.keepRegisters();
     this.flags.writeNote();
     state.keepFlags();
@@ -259,7 +259,7 @@ export class BlockWriter {
     state.keepRegisters();
     this.#pushCall(op);
     code.i32(MAY_GO_ON).op(W.i32Ne);
-    code.open(W.if);
+    code.openUnlikely();
     state.leaveForBail();
     code.close();
     state.restoreRegisters();
@@ -283,7 +283,7 @@ export class BlockWriter {
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     state.keepRegisters();
     this.#pushCall(op);
-    code.open(W.if);
+    code.openUnlikely();
     beforeBail();
     state.leaveForBail();
     code.close();

@@ -113,8 +113,9 @@ class RegionWriter {
     loadFlags(all);
     all.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags).set(LOCAL.flagNote);
     all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
+    const unlikely = code.unlikely.map((offset) => all.length + offset);
     all.append(code.bytes);
-    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS }, entries: this.#plan.entries };
+    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely }, entries: this.#plan.entries };
   }
 
   /** Pushes the address of the trace of LOCAL.exitBlock. */
@@ -224,7 +225,7 @@ class RegionWriter {
   #resolveNote(): void {
     const code = this.#code;
     code.get(LOCAL.flagNote);
-    code.open(W.if);
+    code.openUnlikely();
     storeFlags(code);
     code.i32(0).i32(0).op(W.call).unsigned(FUNCTION.call).op(W.drop);
     loadFlags(code);
@@ -235,7 +236,7 @@ class RegionWriter {
   #checkRequest(leave: () => void): void {
     const code = this.#code;
     code.get(LOCAL.remaining).i32(0).op(W.i32LtS).get(LOCAL.base).access(W.i32Load, VCPU.request).op(W.i32Or);
-    code.open(W.if);
+    code.openUnlikely();
     leave();
     code.close();
   }
@@ -363,7 +364,7 @@ class RegionWriter {
     pushReturn();
     if (isFar) {
       this.#code.get(LOCAL.linkOp);
-      this.#code.open(W.if);
+      this.#code.openUnlikely();
       this.#follow(trace, op, undefined);
       this.#code.close();
     }
@@ -459,7 +460,7 @@ class RegionWriter {
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
       .branch(exitToTarget, W.brIf);
     code.get(LOCAL.linkOp);
-    code.open(W.if);
+    code.openUnlikely();
     // The entry's key and trace are the link's, the other way round.
     code.get(LOCAL.linkOp).get(LOCAL.pointer).access(W.i64Load, 8).i64(32).op(W.i64Rotl).access(W.i64Store, OP_LINK).i32(0).set(LOCAL.linkOp).close();
     code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE).i32(HANDLER_REGION).op(W.i32Eq);

@@ -63,6 +63,8 @@ export interface TranslateOptions {
   /** Told of each new region of the library. */
   readonly onNew?: (recipe: Recipe) => void;
   readonly write?: WriteRegion | undefined;
+  /** Calls `compile` so that the hints of the module that it compiles are taken (writeModule). */
+  readonly withHints?: <T>(compile: () => T) => T;
 }
 
 /**
@@ -85,13 +87,13 @@ export function translate(memory: WebAssembly.Memory, job: TranslationJob, answe
 }
 
 /** The region of `traces`, which were read while their vCPU may have dropped them: what has been made of a mixture is in the library under a digest that no others have. */
-function translateRegion(traces: readonly Trace[], first: number, { library, onNew, write = writeRegion }: TranslateOptions): Pick<Translation, "module" | "entries" | "isKnown" | "bytes"> {
+function translateRegion(traces: readonly Trace[], first: number, { library, onNew, write = writeRegion, withHints = (compile) => compile() }: TranslateOptions): Pick<Translation, "module" | "entries" | "isKnown" | "bytes"> {
   const digest = library?.digest(traces, first);
   const known = digest === undefined ? undefined : library!.find(digest);
   if (known !== undefined) return { ...known, isKnown: true };
   const { code, entries } = write(traces, first);
   const bytes = writeModule(code, GLOBAL_NAMES, MEMORY_PAGES_MAX);
-  const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
+  const module = withHints(() => new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>));
   if (digest !== undefined) {
     const recipe = library!.add(digest, traces, first, { module, entries, bytes });
     onNew?.(recipe);

@@ -34,9 +34,12 @@ export class CodeWriter {
   #length = 0;
   /** Blocks that are open. */
   #depth = 0;
+  /** Offsets of the opcodes of ifs that are hardly ever true. */
+  readonly #unlikely: number[] = [];
 
   get length(): number { return this.#length; }
   get bytes(): Uint8Array { return this.#bytes.subarray(0, this.#length); }
+  get unlikely(): readonly number[] { return this.#unlikely; }
 
   /** Appends one byte, an opcode of W mostly. */
   op(...bytes: number[]): this {
@@ -118,6 +121,12 @@ export class CodeWriter {
     return { depth: this.#depth };
   }
 
+  /** As open, an if whose condition is hardly ever true; a compiler that takes hints keeps what is in it out of the way. */
+  openUnlikely(): Label {
+    this.#unlikely.push(this.#length);
+    return this.open(W.if);
+  }
+
   close(): this {
     this.#depth--;
     return this.op(W.end);
@@ -140,6 +149,8 @@ export interface FunctionCode {
   readonly i32Locals: number;
   readonly i64Locals: number;
   readonly v128Locals: number;
+  /** Offsets in `code` of the ifs that are hardly ever true, in ascending order. */
+  readonly unlikely: readonly number[];
 }
 
 /** Opcodes behind the prefix 0xFD (§5.4.8). */
@@ -218,7 +229,7 @@ export function writeGoOnModule(): Uint8Array {
  * A module with this function, exported as "region". It imports env.memory, shared and with at most `maximumPages` pages, the functions of FUNCTION, and
  * the numbers env[name] of `globals`.
  */
-export function writeModule({ code, i32Locals, i64Locals, v128Locals }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
+export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
   const module = new CodeWriter().op(...MODULE_HEAD);
   types(module);
   section(module, 2, (body) => {
@@ -244,9 +255,14 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals }: Function
     name(body, "region");
     body.op(0).unsigned(REGION_FUNCTION);
   });
+  const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
+  section(module, 0, (body) => {
+    name(body, "metadata.code.branch_hint");
+    body.unsigned(1).unsigned(REGION_FUNCTION).unsigned(unlikely.length);
+    for (const offset of unlikely) body.unsigned(head.length + offset).unsigned(1).unsigned(0);
+  });
   section(module, 10, (body) => {
     body.unsigned(1);
-    const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
     body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
   });
   return module.bytes;

@@ -35,6 +35,25 @@ function withNatives<T>(use: (natives: Natives) => T): T | undefined {
   }
 }
 
+/** Releases of V8 that have branch hinting behind a flag; one that is older has none, and one that is newer may not know the flag. */
+const HINT_FLAG_FIRST = 10, HINT_FLAG_LAST = 13;
+const V8_MAJOR = Number.parseInt(process.versions["v8"] ?? "", 10);
+const HAS_HINT_FLAG = V8_MAJOR >= HINT_FLAG_FIRST && V8_MAJOR <= HINT_FLAG_LAST;
+
+/**
+ * Has V8 take the branch hints of the modules that `compile` compiles (WebAssembly's branch hinting proposal), where that is an experiment still. The flag is
+ * process-wide, and set no longer than that: under other flags V8 drops the code it has kept of Node.js's own modules, which slows down threads that start.
+ */
+export function withBranchHints<T>(compile: () => T): T {
+  if (!HAS_HINT_FLAG) return compile();
+  setFlagsFromString("--experimental-wasm-branch-hinting");
+  try {
+    return compile();
+  } finally {
+    setFlagsFromString("--no-experimental-wasm-branch-hinting");
+  }
+}
+
 /** Names what code depends on besides its module: the engine and the processor's kind. Part of a cache's key. */
 export function nativeCodeHost(): string {
   return `${process.versions["v8"] ?? "none"}-${process.arch}-${process.platform}`.toLowerCase().replace(/[^a-z0-9.-]/g, "-");
