@@ -1,9 +1,11 @@
 /** Thread of the translator: WebAssembly for what the vCPUs have found to be hot, while they go on in the interpreter. */
 import { type Recipe, translate, type TranslationJob, TranslationLibrary } from "../cpu/index.js";
-import { onOwnerMessage, postToOwner, threadData, withBranchHints } from "../platform/node/index.js";
+import { keepFreedMemory, onOwnerMessage, postToOwner, threadData, withBranchHints } from "../platform/node/index.js";
 import { KeptRegions, libraryHost } from "./kept-code.js";
 import type { TranslatorThreadStart } from "./messages.js";
 
+// For V8's compilers, which work for this thread and for the processor core.
+keepFreedMemory();
 const { memory, vcpus, kept } = threadData<TranslatorThreadStart>();
 const regions = kept && new KeptRegions(kept);
 // One vCPU alone has nobody to share with.

@@ -29,7 +29,7 @@ const MODULES = ["node:fs", "node:os", "node:path", "node:perf_hooks", "node:wor
 /** What single threads need besides: machine code of WebAssembly, and what it is kept by. */
 const MORE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "vcpu-worker.js": ["node:v8"],
-  "translator-worker.js": ["node:crypto", "node:url", "node:v8", "node:zlib"],
+  "translator-worker.js": ["node:crypto", "node:url", "node:v8", "node:vm", "node:zlib"],
 };
 
 test("every thread of a VM is one file, which loads a few of Node's modules and nothing else", () => {

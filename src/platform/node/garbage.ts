@@ -15,9 +15,12 @@ let timer: NodeJS.Timeout | undefined;
 export function collectGarbageSoon(): void {
   timer ??= setTimeout(() => {
     timer = undefined;
-    (collect ??= findCollector())();
+    collectGarbage();
   }, DELAY_MS).unref();
 }
+
+/** Has garbage collected at once; does nothing where the engine has no such thing. */
+export function collectGarbage(): void { (collect ??= findCollector())(); }
 
 /** Node.js has the collector's function for programs that were started with --expose-gc; a new context has it when the flag is set meanwhile. */
 function findCollector(): () => void {

@@ -1,5 +1,6 @@
 /** What the machine and the command line get from Node.js. The default guest's files are in guest-image/. */
 export { ByteServer, type ByteConnection, type ByteEvents, type ListenAddress } from "./byte-server.js";
+export { keepFreedMemory } from "./allocator.js";
 export { createRunDelayMeter } from "./run-delay.js";
 export { openCache } from "./cache-folder.js";
 export { monotonicNs } from "./clock.js";
