@@ -1,13 +1,14 @@
 /**
  * What all instructions of a region are written with: operands, guest memory, ways out.
  *
- * Guest registers are locals while the region runs. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
+ * Where guest registers are is the business of register-file.ts. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
  * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its instruction.
  */
 import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
-import { GLOBAL, LOCAL, REGISTER_COUNT, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
+import { GLOBAL, LOCAL, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
+import { RegisterFile } from "./register-file.js";
 import { type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
 import { type CodeWriter, FUNCTION, type Label, W } from "./wasm-writer.js";
 
@@ -16,28 +17,25 @@ const PAGE_MASK = -4096;
 /** Answer of callFromRegion (generate/run-loop.ts). */
 const MAY_GO_ON = 2;
 
-/** Number and byte of the general register at an address. */
-interface Register { readonly number: number; readonly high: boolean }
+/** Where a region is left: `toOp` for the op of the number in LOCAL.exitOp, in units of 32 bytes from the begin of the trace of LOCAL.exitBlock; `toTarget` for LOCAL.target. */
+export interface Exits { readonly toOp: Label; readonly toTarget: Label }
 
 /** Writes the instructions of one block after the other into `code`. */
 export class BlockWriter {
   readonly flags: FlagTracker;
-  /** General registers that have locals in this region, a bit each. */
-  usedRegisters = 0;
-  /** Those of them that the region changes. */
-  writtenRegisters = 0;
+  readonly registers: RegisterFile;
+  /** Those of a loop with resident registers store them. */
+  exits: Exits;
   #trace!: Trace;
   #block = 0;
   #micro: Op | undefined;
   /** Whether the block has found out that SSE may be used; a function of the interpreter may change that. */
   #sseAllowed = false;
 
-  /**
-   * Branches to `exitToOp` leave for the op of the number in LOCAL.exitOp, in units of 32 bytes from the begin of the trace of LOCAL.exitBlock; those to
-   * `exitToTarget` for LOCAL.target.
-   */
-  constructor(readonly code: CodeWriter, readonly exitToOp: Label, readonly exitToTarget: Label) {
+  constructor(readonly code: CodeWriter, exits: Exits) {
     this.flags = new FlagTracker(code);
+    this.registers = new RegisterFile(code);
+    this.exits = exits;
   }
 
   get trace(): Trace { return this.#trace; }
@@ -49,6 +47,7 @@ export class BlockWriter {
     this.#micro = undefined;
     this.#sseAllowed = false;
     this.flags.begin(words);
+    this.registers.beginBlock();
     this.code.i32(block).set(LOCAL.exitBlock);
   }
 
@@ -57,35 +56,22 @@ export class BlockWriter {
 
   // ------------------------------------------------------------------------------------------------ registers, immediates
 
-  /** The general register that the operand is (a part of), or undefined. */
-  registerAt(operand: number): Register | undefined {
-    const offset = operand - VCPU.gpr;
-    if (offset < 0 || offset >= REGISTER_COUNT * 8 || (offset & 7) > 1) return undefined;
-    return { number: offset >> 3, high: (offset & 7) === 1 };
-  }
-
-  /** Local of general register `number`. */
-  register(number: number): number {
-    this.usedRegisters |= 1 << number;
-    return LOCAL.registers + number;
-  }
+  /** Local of general register `number`, with its value. */
+  register(number: number): number { return this.registers.read(number); }
 
   /** As register, for one that is about to be written. */
-  writtenRegister(number: number): number {
-    this.writtenRegisters |= 1 << number;
-    return this.register(number);
-  }
+  writtenRegister(number: number): number { return this.registers.change(number); }
 
   get stackPointer(): number { return this.register(RSP); }
 
   /** Whether `operand` is something that pushValue can read. */
-  isReadable(operand: number): boolean { return operand === OPERAND_IMMEDIATE || this.registerAt(operand) !== undefined; }
+  isReadable(operand: number): boolean { return operand === OPERAND_IMMEDIATE || registerAt(operand) !== undefined; }
 
   /** Pushes `operand` of `op`, zero extended from `size` bits. */
   pushValue(op: Op, operand: number, size: number): void {
     const { code } = this;
     if (operand === OPERAND_IMMEDIATE) return void this.pushImmediate(op, size);
-    const { number, high } = this.registerAt(operand)!;
+    const { number, high } = registerAt(operand)!;
     code.get(this.register(number));
     if (high) code.i64(8).op(W.i64ShrU);
     this.truncate(size);
@@ -107,13 +93,12 @@ export class BlockWriter {
   /** Stores the value on the stack, zero extended from `size` bits, in the register `operand`; 32 bits clear the upper half. */
   setRegister(operand: number, size: number): void {
     const { code } = this;
-    const { number, high } = this.registerAt(operand)!;
-    const local = this.writtenRegister(number);
+    const { number, high } = registerAt(operand)!;
     if (size < 32) {
       if (high) code.i64(8).op(W.i64Shl);
-      code.get(local).i64(high ? ~0xff00 : size === 16 ? ~0xffff : ~0xff).op(W.i64And, W.i64Or);
+      code.get(this.register(number)).i64(high ? ~0xff00 : size === 16 ? ~0xffff : ~0xff).op(W.i64And, W.i64Or);
     }
-    code.set(local);
+    code.set(this.registers.assign(number));
   }
 
   // ------------------------------------------------------------------------------------------------ guest memory
@@ -136,7 +121,7 @@ export class BlockWriter {
   #pushCell(operand: number): boolean {
     const { code } = this;
     if (operand === VCPU.zero) return false;
-    const register = this.registerAt(operand);
+    const register = registerAt(operand);
     if (register !== undefined) code.get(this.register(register.number));
     else if (operand === OPERAND_RIP) code.i64(this.#trace.rip);
     else if (operand === VCPU.temporaryAddress && this.#micro !== undefined) code.get(LOCAL.microAddress);
@@ -190,6 +175,7 @@ export class BlockWriter {
 
   /** Leaves the region at `op`, of which nothing has happened, when the i32 on the stack is not 0. */
   exitIf(op: Op): void {
+    this.registers.flush();
     this.code.openUnlikely();
     this.exitAt(op);
     this.code.close();
@@ -201,13 +187,15 @@ export class BlockWriter {
     // A micro-operation belongs to its instruction: the interpreter has to do it too.
     const first = this.#micro?.offset ?? op.offset;
     this.flags.writeNote();
-    code.i32(first / OP_SIZE).set(LOCAL.exitOp).branch(this.exitToOp);
+    this.registers.flush();
+    code.i32(first / OP_SIZE).set(LOCAL.exitOp).branch(this.exits.toOp);
   }
 
   /** Leaves the region; the interpreter looks for the trace at `rip`. */
   exitToRip(rip: bigint): void {
     this.flags.writeNote();
-    this.code.i64(rip).set(LOCAL.target).branch(this.exitToTarget);
+    this.registers.flush();
+    this.code.i64(rip).set(LOCAL.target).branch(this.exits.toTarget);
   }
 
   /** Leaves at `op` when CR0 or CR4 forbid SSE (Intel SDM vol 3 §13.1); the interpreter raises what is due. */
@@ -241,7 +229,7 @@ export class BlockWriter {
   callBare(op: Op, state: StateTransfer): void {
     this.#pushCall(op);
     this.code.openUnlikely();
-    state.keepRegisters();
+    this.registers.store();
     this.flags.writeNote();
     state.keepFlags();
     state.leaveForBail();
@@ -256,13 +244,13 @@ export class BlockWriter {
     const { code } = this;
     this.flags.writeNote();
     state.keepFlags();
-    state.keepRegisters();
+    this.registers.store();
     this.#pushCall(op);
     code.i32(MAY_GO_ON).op(W.i32Ne);
     code.openUnlikely();
     state.leaveForBail();
     code.close();
-    state.restoreRegisters();
+    this.registers.reload();
     state.restoreFlags();
     this.flags.putWords();
     code.get(LOCAL.base).access(W.i32Load, VCPU.regionTlb).set(LOCAL.tlb).get(LOCAL.base).access(W.i64Load, VCPU.rip).set(LOCAL.target);
@@ -281,20 +269,18 @@ export class BlockWriter {
   #call(op: Op, state: StateTransfer, beforeBail: () => void): void {
     const { code } = this;
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
-    state.keepRegisters();
+    this.registers.store();
     this.#pushCall(op);
     code.openUnlikely();
     beforeBail();
     state.leaveForBail();
     code.close();
-    state.restoreRegisters();
+    this.registers.reload();
   }
 }
 
-/** How the state of a region goes to memory and back around a function of the interpreter. */
+/** How the rest of a region's state goes to memory and back around a function of the interpreter. */
 export interface StateTransfer {
-  keepRegisters(): void;
-  restoreRegisters(): void;
   /** The words or the note. */
   keepFlags(): void;
   restoreFlags(): void;

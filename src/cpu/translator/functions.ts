@@ -3,7 +3,7 @@ import { SEGMENT_BASE, SEGMENT_GS, SEGMENT_SIZE, VCPU } from "../../abi/layout.j
 import { OP_BITS_SIZE_MASK, RFLAGS_IF } from "./constants.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend } from "./flag-state.js";
-import { LOCAL, RSP } from "./region-layout.js";
+import { LOCAL, registerAt, RSP } from "./region-layout.js";
 import { isMemory, type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { ATOMIC, W } from "./wasm-writer.js";
 
@@ -42,7 +42,7 @@ function rotate(kind: "rol" | "ror"): EmitFunction {
 
 const swapBytes: EmitFunction = (w, op, size) => {
   const { code } = w;
-  if (size < 32 || w.registerAt(op.rm) === undefined) return false;
+  if (size < 32 || registerAt(op.rm) === undefined) return false;
   const swap = (shift: number, mask: bigint): void => {
     code.get(LOCAL.value).i64(shift).op(W.i64ShrU).i64(mask).op(W.i64And).get(LOCAL.value).i64(mask).op(W.i64And).i64(shift).op(W.i64Shl, W.i64Or).set(LOCAL.value);
   };
@@ -206,7 +206,7 @@ const exchange: EmitFunction = (w, op, size) => {
 
 const exchangeAccumulator: EmitFunction = (w, op, size) => {
   const { code } = w;
-  const named = w.registerAt(op.rm);
+  const named = registerAt(op.rm);
   if (named === undefined || size < 32) return false;
   const rax = w.writtenRegister(RAX), other = w.writtenRegister(named.number);
   code.get(rax);

@@ -4,7 +4,7 @@ import { VCPU, VCPU_AREA } from "../../abi/layout.js";
 import type { BlockWriter } from "./block-writer.js";
 import { flagLocals, signExtend } from "./flag-state.js";
 import type { HandlerMeaning } from "./meaning.js";
-import { LOCAL, RSP } from "./region-layout.js";
+import { LOCAL, registerAt, RSP } from "./region-layout.js";
 import { type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { W } from "./wasm-writer.js";
 
@@ -33,7 +33,7 @@ function arithmetic(name: keyof typeof ARITHMETIC): Emit {
     const { op, size, form, load } = instruction;
     const { code, flags } = w;
     const inMemory = form !== "r" && !load;
-    if (!w.isReadable(op.reg) || (form === "r" && w.registerAt(op.rm) === undefined)) return false;
+    if (!w.isReadable(op.reg) || (form === "r" && registerAt(op.rm) === undefined)) return false;
     const carried = kind === "carried-add" || kind === "carried-sub";
     if (inMemory) {
       w.pushAddress(op);
@@ -144,7 +144,7 @@ function shift(kind: "shl" | "shr" | "sar"): Emit {
 /** The count is in CL; 0 leaves the flags alone, so their words are needed on both ways. */
 function shiftByRegister(w: BlockWriter, { op, size, form }: Instruction, kind: "shl" | "shr" | "sar", mask: number): boolean {
   const { code, flags } = w;
-  if (form !== "r" || size < 32 || w.registerAt(op.reg) === undefined) return false;
+  if (form !== "r" || size < 32 || registerAt(op.reg) === undefined) return false;
   flags.settle();
   const set = flags.nextSet();
   const { a, r } = flagLocals(set);

@@ -1,4 +1,5 @@
 /** Parameters and locals of a region's function. */
+import { VCPU } from "../../abi/layout.js";
 
 /** Local indices. The parameters: which block to begin with, budget, address of the TLB, of the PC cache (0 = not to be used), of its epoch. */
 export const LOCAL = {
@@ -29,6 +30,7 @@ export const I32_LOCALS = 12;
 export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
 export const REGISTER_COUNT = 16;
+const REGISTER_BYTES = 8;
 /** Number of the stack pointer's register. */
 export const RSP = 4;
 
@@ -39,3 +41,13 @@ export const GLOBAL = {
 } as const;
 export const TRACE_ADDRESS_SIZE = 4;
 export const TRACE_ADDRESS_SIZE_SHIFT = 2;
+
+/** Number and byte of a general register. */
+interface Register { readonly number: number; readonly high: boolean }
+
+/** The general register that an op's operand, an offset in the vCPU's state, is (a part of); undefined = it is something else. */
+export function registerAt(operand: number): Register | undefined {
+  const offset = operand - VCPU.gpr;
+  if (offset < 0 || offset >= REGISTER_COUNT * REGISTER_BYTES || offset % REGISTER_BYTES > 1) return undefined;
+  return { number: Math.floor(offset / REGISTER_BYTES), high: offset % REGISTER_BYTES === 1 };
+}

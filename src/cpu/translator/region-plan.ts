@@ -1,6 +1,8 @@
 /** What is known of a region before it is written: where its jumps go, its loops, and where it may be entered. */
 import { contains, entered, type Item, type Loop, planRoutes, shapeOf } from "./control-flow.js";
-import { goesToDisplacement, hasFarLink, type Op, type Trace } from "./traces.js";
+import { IMPLICIT_REGISTERS } from "./functions.js";
+import { registerAt, RSP } from "./region-layout.js";
+import { goesToDisplacement, hasFarLink, isMemory, type Op, type Trace } from "./traces.js";
 
 /** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
 const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm", "syscall"]);
@@ -14,6 +16,8 @@ export interface RegionPlan {
   readonly entries: readonly number[];
   /** The block that `op` of `trace` jumps to, if the region has it and may go there: to another page only by a branch that has a link, to a block that lies in two pages not at all. */
   target(trace: Trace, op: Op): number | undefined;
+  /** Whether `loop` is never left for a call or a computed jump, and so worth keeping its registers in locals. */
+  isTight(loop: Loop): boolean;
 }
 
 /**
@@ -32,21 +36,40 @@ export function planRegion(traces: readonly Trace[], first: number): RegionPlan 
   };
   const successors = traces.map((trace) => trace.ops.map((op) => (goesToDisplacement(op) ? target(trace, op) : undefined)).filter((block) => block !== undefined));
   const shape = shapeOf(successors);
-  const entries = planEntries(traces, shape, first);
+  const isTight = (loop: Loop): boolean => [...loop.blocks].every((block) => traces[block]!.ops.every(({ meaning }) => !LEAVING.has(meaning?.run ?? "")));
+  const entries = planEntries(traces.length, shape, { first, isTight });
   planRoutes(successors, shape);
-  return { blockByRip, shape, entries, target };
+  return { blockByRip, shape, entries, target, isTight };
 }
 
 /**
  * Where the region may be entered: everywhere but in the middle of loops that are never left for a call or a computed jump. Who comes there
  * is in the interpreter until the loop's header, and the loop is spared the question where its rounds begin.
  */
-function planEntries(traces: readonly Trace[], shape: readonly Item[], first: number): number[] {
-  const isLeft = (loop: Loop): boolean => [...loop.blocks].some((block) => traces[block]!.ops.some(({ meaning }) => LEAVING.has(meaning?.run ?? "")));
-  return traces.map((_, block) => block).filter((block) => {
+function planEntries(blocks: number, shape: readonly Item[], { first, isTight }: { first: number; isTight: (loop: Loop) => boolean }): number[] {
+  return Array.from({ length: blocks }, (_, block) => block).filter((block) => {
     const loops = entered(shape.find((item) => contains(item, block))!, block);
-    if (block !== first && !loops.every(isLeft)) return false;
+    if (block !== first && loops.some(isTight)) return false;
     for (const loop of loops) loop.dispatches = true;
     return true;
   });
+}
+
+/** The general registers that the ops of `traces` name or imply, and those of them that they may change without the interpreter's hand; a bit each. */
+export function namedRegisters(traces: readonly Trace[]): { used: number; written: number } {
+  let used = 1 << RSP;
+  let written = 1 << RSP;
+  for (const op of traces.flatMap(({ ops }) => ops)) {
+    const bits = (operand: number): number => {
+      const named = registerAt(operand);
+      return named === undefined ? 0 : 1 << named.number;
+    };
+    used |= bits(op.reg) | bits(op.rm) | bits(op.index);
+    written |= bits(op.reg) | (isMemory(op) ? 0 : bits(op.rm));
+    if (op.meaning !== null && op.meaning.size === undefined) {
+      used |= IMPLICIT_REGISTERS;
+      written |= IMPLICIT_REGISTERS;
+    }
+  }
+  return { used, written };
 }

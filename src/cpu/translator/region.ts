@@ -1,7 +1,7 @@
 /**
  * One region: the function that does what a set of traces does.
  *
- *   load registers and flags
+ *   load flags
  *   block exit
  *     block exitToOp                   ways out in the middle of a trace
  *       block exitToTarget             ways out to an address
@@ -10,20 +10,20 @@
  *             br_table entry
  *             the traces               blocks, and loops of them (control-flow.ts)
  *           end lookUp                 by the PC cache: `again`, or another region, or the interpreter
- *   store registers and flags
+ *   store flags
  *   go on in another region, or answer where the interpreter goes on
  *
  * At the head of every loop, and wherever `again` is gone to, the budget and the request word are looked at, as the interpreter does between traces, so
  * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
 import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter, pushTrace, type StateTransfer } from "./block-writer.js";
+import { BlockWriter, type Exits, pushTrace, type StateTransfer } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
-import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS, IMPLICIT_REGISTERS } from "./functions.js";
+import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
-import { isNear, planRegion, type RegionPlan } from "./region-plan.js";
-import { loadFlags, loadRegisters, storeFlags, storeRegisters } from "./region-state.js";
+import { isNear, namedRegisters, planRegion, type RegionPlan } from "./region-plan.js";
+import { loadFlags, storeFlags } from "./region-state.js";
 import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, ENTRY_BITS, FUNCTION, type FunctionCode, type Label, W } from "./wasm-writer.js";
@@ -63,17 +63,18 @@ class RegionWriter {
   readonly #traces: readonly Trace[];
   readonly #wordBlocks: ReadonlySet<number>;
   readonly #plan: RegionPlan;
-  readonly #registers: number;
   readonly #exit: Label;
   readonly #again: Label;
   readonly #lookUp: Label;
+  readonly #exits: Exits;
   readonly #w: BlockWriter;
   /** What is being written: the items of each level with their labels, and the loop's. */
   readonly #levels: (Level & { readonly labels: Label[]; readonly again: Label })[] = [];
+  /** The level of the loop whose registers are resident. */
+  #residentLevel: number | undefined;
   #block = 0;
   /** Instructions of the trace up to the op that is being written. */
   #executed = 0;
-  #calls = false;
 
   /** `wordBlocks` are the blocks to which the flags' words are to be brought. */
   constructor(traces: readonly Trace[], plan: RegionPlan, wordBlocks: ReadonlySet<number>) {
@@ -85,8 +86,8 @@ class RegionWriter {
     const exitToTarget = this.#code.open(W.block);
     this.#again = this.#code.open(W.loop);
     this.#lookUp = this.#code.open(W.block);
-    this.#w = new BlockWriter(this.#code, exitToOp, exitToTarget);
-    this.#registers = this.#namedRegisters();
+    this.#exits = { toOp: exitToOp, toTarget: exitToTarget };
+    this.#w = new BlockWriter(this.#code, this.#exits);
   }
 
   write(): Region {
@@ -102,14 +103,10 @@ class RegionWriter {
     this.#pushExitTrace();
     code.tee(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
     code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
-    storeRegisters(code, this.#w.writtenRegisters);
     storeFlags(code);
     this.#writeEnd();
-    if ((this.#w.usedRegisters & ~this.#registers) !== 0) throw new Error("expected a region to use the registers that its ops name");
     const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
     all.get(LOCAL.entry).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
-    // A call keeps all registers that are named, so they have to be there.
-    loadRegisters(all, this.#calls ? this.#registers : this.#w.usedRegisters);
     loadFlags(all);
     all.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags).set(LOCAL.flagNote);
     all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
@@ -145,24 +142,7 @@ class RegionWriter {
 
   // ------------------------------------------------------------------------------------------------ state
 
-  /** The general registers that the ops name or imply, a bit each. */
-  #namedRegisters(): number {
-    let registers = 1 << RSP;
-    for (const { ops } of this.#traces) {
-      for (const op of ops) {
-        for (const operand of [op.reg, op.rm, op.index]) {
-          const named = this.#w.registerAt(operand);
-          if (named !== undefined) registers |= 1 << named.number;
-        }
-        if (op.meaning !== null && op.meaning.size === undefined) registers |= IMPLICIT_REGISTERS;
-      }
-    }
-    return registers;
-  }
-
   readonly #transfer: StateTransfer = {
-    keepRegisters: () => storeRegisters(this.#code, this.#registers),
-    restoreRegisters: () => loadRegisters(this.#code, this.#registers),
     keepFlags: () => storeFlags(this.#code),
     restoreFlags: () => loadFlags(this.#code),
     leaveForBail: () => {
@@ -188,13 +168,37 @@ class RegionWriter {
       level.at = at;
       code.close();
       if (typeof item === "number") this.#writeBlock(item, loop?.header === item);
-      else {
-        const begin = code.open(W.loop);
-        this.#writeItems(item.items, item, begin);
-        code.close();
-      }
+      else if (!this.#w.registers.isResident && this.#plan.isTight(item)) this.#writeTightLoop(item);
+      else this.#writeLoop(item);
     });
     this.#levels.pop();
+  }
+
+  #writeLoop(loop: Loop): void {
+    const begin = this.#code.open(W.loop);
+    this.#writeItems(loop.items, loop, begin);
+    this.#code.close();
+  }
+
+  /** Writes a loop whose registers stay in locals, with ways out of its own that store them. */
+  #writeTightLoop(loop: Loop): void {
+    const code = this.#code;
+    const w = this.#w;
+    const toTarget = code.open(W.block);
+    const toOp = code.open(W.block);
+    const { used, written } = namedRegisters([...loop.blocks].map((block) => this.#traces[block]!));
+    w.registers.beginLoop(used, written);
+    w.exits = { toOp, toTarget };
+    this.#residentLevel = this.#levels.length;
+    this.#writeLoop(loop);
+    this.#residentLevel = undefined;
+    w.exits = this.#exits;
+    code.op(W.unreachable).close();
+    w.registers.store();
+    code.branch(this.#exits.toOp).close();
+    w.registers.store();
+    code.branch(this.#exits.toTarget);
+    w.registers.endLoop();
   }
 
   /** Goes to the item in which the block of LOCAL.entry is. */
@@ -289,7 +293,6 @@ class RegionWriter {
 
   /** Goes on where the interpreter's function goes to, by way of the PC cache of the privilege that it has left. */
   #goAway(op: Op): true {
-    this.#calls = true;
     this.#w.callAway(op, this.#transfer);
     this.#code.i64(NOWHERE).set(LOCAL.returnTarget);
     this.#gotoTarget();
@@ -301,12 +304,10 @@ class RegionWriter {
     const vector = VECTORS[name];
     if (vector !== undefined) {
       return vector(this.#w, op, () => {
-        this.#calls = true;
         this.#w.callAside(op, this.#transfer);
       });
     }
     if (BARE_FUNCTIONS.has(name)) {
-      this.#calls = true;
       this.#w.callBare(op, this.#transfer);
       return true;
     }
@@ -315,7 +316,6 @@ class RegionWriter {
   }
 
   #callInterpreter(op: Op): void {
-    this.#calls = true;
     this.#w.callInterpreter(op, this.#transfer);
   }
 
@@ -352,9 +352,13 @@ class RegionWriter {
     const { level, item, through } = routeTo(block, this.#levels);
     const { loop, items, labels, again } = this.#levels[level]!;
     const into = item === "again" ? loop : items[item];
-    if (item === "again" && block !== loop?.header) this.#checkRequest(() => this.#w.exitToRip(this.#traces[block]!.rip));
-    if (through.length > 0 || into === undefined || (typeof into === "object" && into.dispatches)) code.i32(block).set(LOCAL.entry);
-    code.branch(item === "again" ? again : labels[item]!);
+    const go = (): void => {
+      if (item === "again" && block !== loop?.header) this.#checkRequest(() => this.#w.exitToRip(this.#traces[block]!.rip));
+      if (through.length > 0 || into === undefined || (typeof into === "object" && into.dispatches)) code.i32(block).set(LOCAL.entry);
+      code.branch(item === "again" ? again : labels[item]!);
+    };
+    if (this.#residentLevel !== undefined && level >= this.#residentLevel) go();
+    else this.#w.registers.storeAndLeave(go);
   }
 
   /** As #follow, behind a look at the link where `block` is in another page; without one that counts by way of the PC cache, which renews it. */
@@ -378,6 +382,7 @@ class RegionWriter {
 
   #conditionalJump(trace: Trace, op: Op, condition: number): void {
     this.#w.flags.condition(condition);
+    this.#w.registers.flush();
     this.#code.open(W.if);
     this.#follow(trace, op, this.#plan.target(trace, op));
     this.#code.close();
@@ -415,8 +420,10 @@ class RegionWriter {
     this.#code.set(LOCAL.target);
     this.#checkCanonical(op);
     this.#code.get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP));
-    this.#returnToCaller();
-    this.#gotoTarget();
+    w.registers.storeAndLeave(() => {
+      this.#returnToCaller();
+      this.#gotoTarget();
+    });
     return true;
   }
 
@@ -430,7 +437,7 @@ class RegionWriter {
     code.open(W.if);
     this.#w.flags.pass();
     this.#charge(this.#executed);
-    this.#checkRequest(() => code.branch(this.#w.exitToTarget));
+    this.#checkRequest(() => code.branch(this.#exits.toTarget));
     code.get(LOCAL.returnEntry).set(LOCAL.entry).branch(this.#again).close();
   }
 
@@ -446,13 +453,14 @@ class RegionWriter {
     if (withWords) this.#w.flags.writeWords();
     else this.#w.flags.pass();
     this.#charge(this.#executed);
+    this.#w.registers.store();
     this.#code.branch(this.#lookUp);
   }
 
   /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, in another, or by the interpreter's hand. */
   #writeLookUp(): void {
     const code = this.#code;
-    const { exitToTarget } = this.#w;
+    const { toTarget: exitToTarget } = this.#exits;
     this.#checkRequest(() => code.branch(exitToTarget));
     code.get(LOCAL.pcCache).op(W.i32Eqz).branch(exitToTarget, W.brIf);
     code.get(LOCAL.target).op(W.i32Wrap).get(LOCAL.target).i64(14).op(W.i64ShrU, W.i32Wrap, W.i32Xor).i32(PC_CACHE_ENTRIES - 1).op(W.i32And)

@@ -195,12 +195,16 @@ function loadDoubles(w: BlockWriter, op: Op): void {
  * `aside` writes.
  */
 function nativelyOr(w: BlockWriter, aside: () => void, native: () => void): void {
-  const { code } = w;
+  const { code, registers } = w;
   code.get(LOCAL.base).access(W.i32Load, VCPU.mxcsr).i32(MXCSR_NATIVE_BITS).op(W.i32And).i32(MXCSR_NATIVE).op(W.i32Eq, W.i32And);
+  const before = registers.cached;
   code.open(W.if);
   native();
+  const after = registers.cached;
   code.op(W.else);
+  registers.goBackTo(before);
   aside();
+  registers.meet(after);
   code.close();
 }
 
