@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { VCPU_AREA } from "../abi/layout.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
 import { BareMachine } from "./bare-metal/machine.js";
 import { compileCore } from "./core.raw.js";
 import { RAX, RBX, RCX } from "./index.js";
-import { type LibraryHost, TranslationLibrary } from "./translator/library.js";
+import { LIBRARY_REGIONS_MAX, type LibraryHost, type Recipe, TranslationLibrary } from "./translator/library.js";
+import { RecipeBook } from "./translator/recipe-book.js";
 
 const CODE = 0x10000;
 const ROUNDS = 3000;
@@ -104,4 +106,25 @@ test("machine code that comes later is saved", () => {
   assert.equal(loaded.save(), undefined);
   runProgram(ADDS, { library: loaded, hotSamples: NEVER_HOT });
   assert.ok(loaded.save() !== undefined);
+});
+
+test("a library has no more regions than it may, those that were used last", () => {
+  const library = new TranslationLibrary(host(), undefined, 1);
+  runProgram(ADDS, { library });
+  const [first] = library.recipes();
+  runProgram(SUBTRACTS, { library });
+  assert.equal(library.recipes().length, 1);
+  assert.notDeepEqual(library.recipes()[0], first);
+});
+
+test("a vCPU that has been told of more regions than a library has forgets the first of them, and their marks", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const book = new RecipeBook(memory, 0);
+  const marked = (rip: number): boolean => (new Uint8Array(memory.buffer)[VCPU_AREA.knownEntries + (rip >> 3)]! & (1 << (rip & 7))) !== 0;
+  const recipe = (rip: number): Recipe => ({ rips: [rip.toString(16)], checks: [0], first: 0, entries: [0] });
+  for (let rip = 0; rip <= LIBRARY_REGIONS_MAX; rip++) {
+    assert.equal(marked(rip), false);
+    book.add([recipe(rip)]);
+  }
+  assert.deepEqual([marked(0), marked(LIBRARY_REGIONS_MAX / 2), marked(LIBRARY_REGIONS_MAX / 2 + 1), marked(LIBRARY_REGIONS_MAX)], [false, false, true, true]);
 });

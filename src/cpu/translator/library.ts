@@ -13,8 +13,9 @@ import type { Trace } from "./traces.js";
 
 const FORMAT = 1;
 const HEAD_LENGTH_BYTES = 4;
-/** Bounds of what is saved; what was used longest ago is left out. */
-const REGIONS_MAX = 2000;
+/** Regions of a library, and of what is saved of it; what was used longest ago goes first. */
+export const LIBRARY_REGIONS_MAX = 2000;
+/** Bound of what is saved. */
 const BYTES_MAX = 48 << 20;
 /** After so many saves without use a region is left out. */
 const IDLE_SAVES_MAX = 8;
@@ -65,12 +66,15 @@ interface SavedEntry extends Recipe {
 /** The library of one VM, used by the translator's thread. */
 export class TranslationLibrary {
   readonly #host: LibraryHost;
+  readonly #regionsMax: number;
+  /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>();
   #isChanged = false;
 
   /** `saved` is what `save` answered; what cannot be read is left out. */
-  constructor(host: LibraryHost, saved?: Uint8Array) {
+  constructor(host: LibraryHost, saved?: Uint8Array, regionsMax = LIBRARY_REGIONS_MAX) {
     this.#host = host;
+    this.#regionsMax = regionsMax;
     if (saved !== undefined) this.#load(saved);
   }
 
@@ -83,6 +87,8 @@ export class TranslationLibrary {
     const entry = this.#entries.get(digest);
     if (entry === undefined) return undefined;
     entry.isUsed = true;
+    this.#entries.delete(digest);
+    this.#entries.set(digest, entry);
     entry.module ??= this.#restore(entry);
     return { module: entry.module, entries: entry.recipe.entries, bytes: entry.bytes.length };
   }
@@ -98,6 +104,8 @@ export class TranslationLibrary {
   add(digest: string, traces: readonly Trace[], first: number, { module, entries, bytes }: { module: WebAssembly.Module; entries: readonly number[]; bytes: Uint8Array }): Recipe {
     const recipe = { rips: traces.map(({ rip }) => rip.toString(16)), checks: traces.map(checkOf), first, entries };
     this.#entries.set(digest, { recipe, bytes, code: undefined, module, isUsed: true, idleSaves: 0 });
+    // Programs at ever new addresses have ever new regions.
+    if (this.#entries.size > this.#regionsMax) this.#entries.delete(this.#entries.keys().next().value!);
     this.#isChanged = true;
     return recipe;
   }
@@ -117,7 +125,7 @@ export class TranslationLibrary {
     for (const [digest, { recipe, bytes, code = new Uint8Array(0), isUsed, idleSaves }] of entries) {
       const idle = isUsed ? 0 : idleSaves + 1;
       total += bytes.length + code.length;
-      if (head.length === REGIONS_MAX || total > BYTES_MAX || idle > IDLE_SAVES_MAX) break;
+      if (head.length === LIBRARY_REGIONS_MAX || total > BYTES_MAX || idle > IDLE_SAVES_MAX) break;
       head.push({ ...recipe, digest, idleSaves: idle, bytes: bytes.length, code: code.length });
       parts.push(bytes, code);
     }

@@ -114,7 +114,8 @@ export class Translator {
     const flushes = arenaFlushes(this.memory, this.base);
     if (flushes === this.#flushes) return;
     this.#flushes = flushes;
-    this.#nextSlot = this.#firstSlot;
+    // The regions' code can be collected.
+    while (this.#nextSlot > this.#firstSlot) this.core.table.set(--this.#nextSlot, null);
     this.#shut.clear();
     this.#awaited.clear();
   }
