@@ -239,7 +239,7 @@ class RegionWriter {
   /** Writes `leave` for when the budget is used up or something is requested. */
   #checkRequest(leave: () => void): void {
     const code = this.#code;
-    code.get(LOCAL.remaining).i32(0).op(W.i32LtS).get(LOCAL.base).access(W.i32Load, VCPU.request).op(W.i32Or);
+    code.get(LOCAL.remaining).i32(31).op(W.i32ShrS).get(LOCAL.base).access(W.i32Load, VCPU.request).op(W.i32Or);
     code.openUnlikely();
     leave();
     code.close();

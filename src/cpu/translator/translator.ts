@@ -12,7 +12,8 @@ import { arenaFlushes, type RegionRequest, type Translation, type TranslationSer
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 1000;
 const TRACES_MAX = 96;
-const REGIONS_MAX_DEFAULT = 4096;
+/** A mix of programs has some 500; each takes some 60 KiB of V8's memory. */
+const REGIONS_MAX_DEFAULT = 1500;
 const TURNS_BETWEEN_NEWS = 64;
 const TABLE_STEP = 256;
 /** For so long the vCPU collects regions at a time, and finishes the one that it has begun. */
