@@ -273,7 +273,7 @@ class RegionWriter {
     }
     if (meaning.size === undefined) {
       if (AWAY_FUNCTIONS.has(meaning.run)) return this.#goAway(op);
-      if (!this.#writeFunction(op, meaning.run)) this.#callInterpreter(op);
+      if (!this.#writeFunction(op, meaning.run)) this.#w.callInterpreter(op, this.#transfer);
       return false;
     }
     switch (meaning.run) {
@@ -303,9 +303,7 @@ class RegionWriter {
   #writeFunction(op: Op, name: string): boolean {
     const vector = VECTORS[name];
     if (vector !== undefined) {
-      return vector(this.#w, op, () => {
-        this.#w.callAside(op, this.#transfer);
-      });
+      return vector(this.#w, op, () => this.#w.callAside(op, this.#transfer));
     }
     if (BARE_FUNCTIONS.has(name)) {
       this.#w.callBare(op, this.#transfer);
@@ -315,9 +313,6 @@ class RegionWriter {
     return FUNCTIONS[family]?.(this.#w, op, Number(size)) ?? false;
   }
 
-  #callInterpreter(op: Op): void {
-    this.#w.callInterpreter(op, this.#transfer);
-  }
 
   // ------------------------------------------------------------------------------------------------ jumps
 
