@@ -82,7 +82,7 @@ export class RunningMachine {
   readonly #vcpus: readonly VcpuState[];
   readonly #counters: readonly VcpuCounters[];
   readonly #events: MachineEvents;
-  readonly #parts: MachineParts;
+  readonly #parts: Omit<MachineParts, "image">;
   readonly #storm: StormBlock;
   readonly #originNs = monotonicNs();
   readonly #vcpuThreads: Thread[] = [];
@@ -96,8 +96,10 @@ export class RunningMachine {
   #pausedWaiters: (() => void)[] = [];
 
   constructor(parts: MachineParts) {
-    const { image, vcpuCount } = parts;
-    this.#parts = parts;
+    const { image, ...rest } = parts;
+    const { vcpuCount } = rest;
+    // The image is in guest memory soon, and need not be here as well.
+    this.#parts = rest;
     this.#events = parts.events;
     this.#host = HostMemory.create({ guestMemoryBytes: backedBytes(image), vcpuCount, lockStep: parts.lockStep });
     const { memory } = this.#host;
