@@ -83,21 +83,22 @@ export class TranslationLibrary {
 
   digest(traces: readonly Trace[], first: number): string { return this.#host.digest(contentOf(traces, first)); }
 
-  find(digest: string): LibraryRegion | undefined {
+  /** `withHints` as TranslateOptions has it, for a region without machine code. */
+  find(digest: string, withHints: <T>(compile: () => T) => T): LibraryRegion | undefined {
     const entry = this.#entries.get(digest);
     if (entry === undefined) return undefined;
     entry.isUsed = true;
     this.#entries.delete(digest);
     this.#entries.set(digest, entry);
-    entry.module ??= this.#restore(entry);
+    entry.module ??= this.#restore(entry, withHints);
     return { module: entry.module, entries: entry.recipe.entries, bytes: entry.bytes.length };
   }
 
   /** Machine code that is not taken (V8 was started with other flags, say) is to be made and kept anew. */
-  #restore(entry: Entry): WebAssembly.Module {
+  #restore(entry: Entry, withHints: <T>(compile: () => T) => T): WebAssembly.Module {
     const module = entry.code && this.#host.restoreModule(entry.bytes, entry.code);
     if (module === undefined) entry.code = undefined;
-    return module ?? new WebAssembly.Module(entry.bytes as Uint8Array<ArrayBuffer>);
+    return module ?? withHints(() => new WebAssembly.Module(entry.bytes as Uint8Array<ArrayBuffer>));
   }
 
   /** Adds what was made of `traces`; answers how to ask for it. */

@@ -89,7 +89,7 @@ export function translate(memory: WebAssembly.Memory, job: TranslationJob, answe
 /** The region of `traces`, which were read while their vCPU may have dropped them: what has been made of a mixture is in the library under a digest that no others have. */
 function translateRegion(traces: readonly Trace[], first: number, { library, onNew, write = writeRegion, withHints = (compile) => compile() }: TranslateOptions): Pick<Translation, "module" | "entries" | "isKnown" | "bytes"> {
   const digest = library?.digest(traces, first);
-  const known = digest === undefined ? undefined : library!.find(digest);
+  const known = digest === undefined ? undefined : library!.find(digest, withHints);
   if (known !== undefined) return { ...known, isKnown: true };
   const { code, entries } = write(traces, first);
   const bytes = writeModule(code, GLOBAL_NAMES, MEMORY_PAGES_MAX);
