@@ -161,11 +161,12 @@ export const VCPU_AREA = {
   kernelTlb: 0x4_0000,
   /** The supervisor's TLB while RFLAGS.AC opens user pages to it (SMAP); directly behind kernelTlb. */
   openTlb: 0x6_0000,
+  /** Each PC cache has a return cache behind it (RETURN_CACHE). */
   userPcCache: 0x8_0000,
-  kernelPcCache: 0xc_0000,
-  traceHash: 0x10_0000,
-  codePageHash: 0x14_0000,
-  codePages: 0x15_0000,
+  kernelPcCache: 0xc_1000,
+  traceHash: 0x11_0000,
+  codePageHash: 0x15_0000,
+  codePages: 0x16_0000,
   codePagesEnd: 0x20_0000,
   traces: 0x20_0000,
   tracesEnd: 0x178_0000,
@@ -190,6 +191,14 @@ export const TLB_GFN = 28;
 export const PC_CACHE_ENTRIES = 16384;
 /** PC cache entry, 16 bytes: rip u64, key u32 (mode and epoch), trace u32. */
 export const PC_CACHE_ENTRY_SIZE = 16;
+
+/** In the address of a PC cache that a region gets: it must not go on in another region by itself. It then has a return cache of its own, so far behind the other. */
+export const CACHES_SHUT = 0x400;
+/**
+ * The return cache of a PC cache: where regions have the instructions behind their calls, by the place on the stack of the return address. Entries of 16 bytes: rip u64, place u32 (the region's
+ * place in the core's table << 7 | block). What is filled with `empty` has no canonical rip. Forgotten with the PC cache's epoch, and when code is dropped.
+ */
+export const RETURN_CACHE = { distance: PC_CACHE_ENTRIES * PC_CACHE_ENTRY_SIZE, size: 2 * CACHES_SHUT, mask: CACHES_SHUT - PC_CACHE_ENTRY_SIZE, empty: 0x55 } as const;
 
 /** Segment register slots, in the order of the instruction encoding, then LDTR and TR. 32 bytes each. */
 export const SEGMENT_ES = 0;

@@ -305,7 +305,7 @@ export function interpret(c: u32, budget: i32): i32 {
           op = dispatchOp;
           continue;
         }
-        const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining - overdraft + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : 0, pcEpoch);
+        const answer = call_indirect<u64>(load<u32>(op + 4), load<u32>(op + 8), remaining - overdraft + i32(load<u16>(trace + 20)), tlb, quick ? pcCache : pcCache | L.CACHES_SHUT, pcEpoch);
         remaining = i32(answer >> 32) + overdraft;
         op = u32(answer);
         trace = load<u32>(c + L.VCPU_regionTrace);

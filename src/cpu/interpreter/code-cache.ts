@@ -7,6 +7,7 @@
  *
  * Look-up order: PC cache (rip, epoch) -> trace hash (rip, gfn, offset and mode) -> decoder.
  */
+import { forgetKernelCode, forgetReturns, forgetUserCode } from "./code-epochs";
 import * as L from "./generated/layout";
 import { HANDLER_DEAD, HANDLER_REGION, HANDLER_REGION_AWAITED, HANDLER_TRACE_END } from "./generated/handlers";
 import {
@@ -40,8 +41,8 @@ export function resetCodeCache(): void {
   pageNext = cpu + L.VCPU_AREA_codePages;
   memory.fill(cpu + L.VCPU_AREA_traceHash, 0, HASH_BUCKETS << 2);
   memory.fill(cpu + L.VCPU_AREA_codePageHash, 0, PAGE_BUCKETS << 2);
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
-  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  forgetUserCode();
+  forgetKernelCode();
   store<u32>(cpu + L.VCPU_hotTraces, 0);
   store<u64>(cpu + L.VCPU_counterArenaFlushes, load<u64>(cpu + L.VCPU_counterArenaFlushes) + 1);
 }
@@ -61,13 +62,14 @@ function markPcCachePage(va: u64): void {
   store<u8>(byte, u8(u32(load<u8>(byte)) | (1 << (page & 7))));
 }
 
-/** Forgets the PC caches if they may hold code of the page of `va`, whose translation changes. */
+/** Forgets the PC caches if they may hold code of the page of `va`, whose translation changes. Regions remember returns to pages that have no mark. */
 export function forgetPcCachePage(va: u64): void {
   const page = pcCachePage(va);
+  forgetReturns();
   if ((load<u8>(cpu + L.VCPU_AREA_pcCachePages + (page >> 3)) & (1 << (page & 7))) == 0) return;
   memory.fill(cpu + L.VCPU_AREA_pcCachePages, 0, L.VCPU_AREA_pcCachePagesEnd - L.VCPU_AREA_pcCachePages);
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
-  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  forgetUserCode();
+  forgetKernelCode();
 }
 
 // @ts-ignore: decorator
@@ -122,6 +124,7 @@ function killPage(record: u32): void {
     node = load<u32>(node);
   }
   store<u32>(record + 4, 0);
+  forgetReturns();
   store<u64>(cpu + L.VCPU_counterCodeInvalidations, load<u64>(cpu + L.VCPU_counterCodeInvalidations) + 1);
 }
 

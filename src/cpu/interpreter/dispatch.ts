@@ -4,6 +4,7 @@
  * The loop in generated/run.ts calls `enterDispatch` when a trace ends without a link, and `leaveTrace` when a handler left the
  * straight path. Both answer the op to go on with, or 0 to return to the run loop; further results are in the globals below.
  */
+import { forgetKernelCode, forgetUserCode } from "./code-epochs";
 import * as L from "./generated/layout";
 import {
   BAIL_EXIT, BAIL_EXIT_NEXT, BAIL_FAULT, BAIL_JUMP, BAIL_TRAP, OP_HANDLER, OP_LENGTH, OP_RIP_OFFSET, OP_SIZE, TRACE_GFN, TRACE_HEADER_SIZE, TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
@@ -164,8 +165,8 @@ function noteCodeBase(): void {
   const base = load<u64>(cpu + L.VCPU_segments + L.SEGMENT_CS * L.SEGMENT_SIZE + L.SEGMENT_BASE);
   if (base == legacyCodeBase) return;
   legacyCodeBase = base;
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
-  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  forgetUserCode();
+  forgetKernelCode();
 }
 
 /** As enterDispatch, in a stretch that is checked (lock-step.ts): requests and interrupts wait until it is over. */

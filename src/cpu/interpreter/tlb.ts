@@ -3,6 +3,7 @@
  * only for what may be done without looking: the write tag is withheld while the guest's dirty bit is clear, while the page holds
  * decoded code, and while the host forbids writing. Intel SDM vol 3 §4.10.
  */
+import { forgetKernelCode, forgetUserCode } from "./code-epochs";
 import * as L from "./generated/layout";
 import { count, cpu } from "./state";
 import { forgetPcCachePage } from "./code-cache";
@@ -65,8 +66,8 @@ export function flushTlb(): void {
   memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, SUPERVISOR_TLBS_SIZE);
   userListLength = 0;
   kernelListLength = 0;
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
-  store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+  forgetUserCode();
+  forgetKernelCode();
   kernelPcNonGlobal = false;
 }
 
@@ -89,9 +90,9 @@ export function flushTlbNonGlobal(): void {
   flushUserTlb();
   flushList(cpu + L.VCPU_AREA_kernelTlb, SUPERVISOR_TLBS_SIZE, cpu + L.VCPU_AREA_kernelTlbList, kernelListLength);
   kernelListLength = 0;
-  store<u32>(cpu + L.VCPU_userEpoch, load<u32>(cpu + L.VCPU_userEpoch) + 1);
+  forgetUserCode();
   if (kernelPcNonGlobal) {
-    store<u32>(cpu + L.VCPU_kernelEpoch, load<u32>(cpu + L.VCPU_kernelEpoch) + 1);
+    forgetKernelCode();
     kernelPcNonGlobal = false;
   }
 }

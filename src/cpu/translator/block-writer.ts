@@ -208,31 +208,31 @@ export class BlockWriter {
   }
 
   /** Lets the interpreter's function do `op`: registers and flags go to memory and come back. */
-  callInterpreter(op: Op, state: StateTransfer): void {
+  callInterpreter(op: Op, way: WayOut): void {
     this.#sseAllowed = false;
     this.flags.writeNote();
-    state.keepFlags();
-    this.#call(op, state, () => undefined);
-    state.restoreFlags();
-    this.flags.putWords();
+    this.flags.keep();
+    this.#call(op, way, () => undefined);
+    this.flags.restore();
+    this.flags.wordsCame();
   }
 
   /** As callInterpreter, on one of two ways that meet again: the function does not touch flags, nor anything that SSE depends on. */
-  callAside(op: Op, state: StateTransfer): void {
-    this.#call(op, state, () => {
+  callAside(op: Op, way: WayOut): void {
+    this.#call(op, way, () => {
       this.flags.writeNote();
-      state.keepFlags();
+      this.flags.keep();
     });
   }
 
   /** As callInterpreter, for a function that does not touch general registers or arithmetic flags, nor anything that SSE depends on. */
-  callBare(op: Op, state: StateTransfer): void {
+  callBare(op: Op, way: WayOut): void {
     this.#pushCall(op);
     this.code.openUnlikely();
     this.registers.store();
     this.flags.writeNote();
-    state.keepFlags();
-    state.leaveForBail();
+    this.flags.keep();
+    way.leaveForBail();
     this.code.close();
   }
 
@@ -240,19 +240,19 @@ export class BlockWriter {
    * As callInterpreter, for a function that goes elsewhere and may change privilege: leaves VCPU.rip in LOCAL.target, where the region may go on
    * if it is left at all for that.
    */
-  callAway(op: Op, state: StateTransfer): void {
+  callAway(op: Op, way: WayOut): void {
     const { code } = this;
     this.flags.writeNote();
-    state.keepFlags();
+    this.flags.keep();
     this.registers.store();
     this.#pushCall(op);
     code.i32(MAY_GO_ON).op(W.i32Ne);
     code.openUnlikely();
-    state.leaveForBail();
+    way.leaveForBail();
     code.close();
     this.registers.reload();
-    state.restoreFlags();
-    this.flags.putWords();
+    this.flags.restore();
+    this.flags.wordsCame();
     code.get(LOCAL.base).access(W.i32Load, VCPU.regionTlb).set(LOCAL.tlb).get(LOCAL.base).access(W.i64Load, VCPU.rip).set(LOCAL.target);
     const forPrivilege = (user: number, kernel: number): CodeWriter =>
       code.i32(user).i32(kernel).get(LOCAL.base).access(W.i32Load, VCPU.cpl).op(W.select).get(LOCAL.base).op(W.i32Add);
@@ -266,24 +266,21 @@ export class BlockWriter {
     this.code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(FUNCTION.call);
   }
 
-  #call(op: Op, state: StateTransfer, beforeBail: () => void): void {
+  #call(op: Op, way: WayOut, beforeBail: () => void): void {
     const { code } = this;
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     this.registers.store();
     this.#pushCall(op);
     code.openUnlikely();
     beforeBail();
-    state.leaveForBail();
+    way.leaveForBail();
     code.close();
     this.registers.reload();
   }
 }
 
-/** How the rest of a region's state goes to memory and back around a function of the interpreter. */
-export interface StateTransfer {
-  /** The words or the note. */
-  keepFlags(): void;
-  restoreFlags(): void;
+/** What a block does not know of the region around it. */
+export interface WayOut {
   /** Leaves for the bail op, with everything in memory. */
   leaveForBail(): void;
 }

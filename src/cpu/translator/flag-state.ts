@@ -2,11 +2,17 @@
  * The arithmetic flags of a region. What the interpreter stores at every instruction (interpreter/flags.ts: result, aux, extra) is computed
  * here only where somebody needs it: until then the state is which operation came last, with its operands in locals.
  *
- * From block to block and out of the region the flags go as four locals: LOCAL.flagNote, which says from which operation they come, and the three words,
- * which hold that operation's result and operands then. Note 0 = they are the interpreter's words themselves.
+ * From block to block and out of the region the flags go as a note (VCPU.regionFlags), which says from which operation they come, and the three words,
+ * which hold that operation's result and operands then. Note 0 = they are the interpreter's words themselves. All four are at home in the vCPU's state, as
+ * general registers are (register-file.ts); in a loop with resident registers they are in locals.
  */
+import { VCPU } from "../../abi/layout.js";
 import { type CodeWriter, W } from "./wasm-writer.js";
 import { LOCAL } from "./region-layout.js";
+
+/** The words of the flags. */
+type Word = "flagResult" | "flagAux" | "flagExtra";
+const WORDS: readonly Word[] = ["flagResult", "flagAux", "flagExtra"];
 
 const SIGN_BIT = 1n << 63n;
 const CARRY_IN_BIT = 1n << 62n;
@@ -15,7 +21,7 @@ const CARRY_IN_BIT = 1n << 62n;
 export type FlagState =
   /** What came into the block, noted or not. */
   | { readonly kind: "inherited" }
-  /** The three words of the interpreter are in their locals, and the note is 0. */
+  /** They are the interpreter's words, at home or in their locals. */
   | { readonly kind: "words" }
   | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "increment" | "decrement" | "multiply" | "product"; readonly size: number; readonly set: number }
   | { readonly kind: "shl" | "shr" | "sar"; readonly size: number; readonly set: number; readonly count: number };
@@ -77,6 +83,10 @@ export class FlagTracker {
   #set = 0;
   /** Whether the block has asked for words that it may have inherited as a note. */
   #demanded = false;
+  #isResident = false;
+  /** Whether the words of the state "words" are in their locals, and whether what is at home is up to date. */
+  #isLoaded = false;
+  #isAtHome = true;
 
   constructor(code: CodeWriter) {
     this.#code = code;
@@ -85,7 +95,64 @@ export class FlagTracker {
   /** Begins a block; with `words`, who goes to it has written them. */
   begin(words: boolean): void {
     this.#state = { kind: words ? "words" : "inherited" };
+    this.#isLoaded = this.#isResident;
+    this.#isAtHome = true;
     this.#demanded = false;
+  }
+
+  /** Begins a loop in which words and note are in locals. */
+  beginLoop(): void {
+    this.#isResident = true;
+    this.restore();
+  }
+
+  /** Ends that. What is behind gets there by ways that have stored (`keep`). */
+  endLoop(): void { this.#isResident = false; }
+
+  /** Brings what a loop has in locals home; elsewhere it is there. */
+  keep(): void {
+    if (!this.#isResident) return;
+    const code = this.#code;
+    for (const word of WORDS) code.get(LOCAL.base).get(LOCAL[word]).access(W.i64Store, VCPU[word]);
+    code.get(LOCAL.base).get(LOCAL.flagNote).access(W.i32Store, VCPU.regionFlags);
+  }
+
+  /** The other way round. */
+  restore(): void {
+    if (!this.#isResident) return;
+    this.#loadWords();
+    this.#code.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags).set(LOCAL.flagNote);
+  }
+
+  /** Pushes the note. */
+  note(): void {
+    if (this.#isResident) this.#code.get(LOCAL.flagNote);
+    else this.#code.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags);
+  }
+
+  #loadWords(): void {
+    for (const word of WORDS) this.#code.get(LOCAL.base).access(W.i64Load, VCPU[word]).set(LOCAL[word]);
+  }
+
+  /** Writes a word, or the note, to where it goes from block to block. */
+  #put(word: Word, pushValue: () => void): void {
+    const code = this.#code;
+    if (!this.#isResident) code.get(LOCAL.base);
+    pushValue();
+    if (this.#isResident) code.set(LOCAL[word]);
+    else code.access(W.i64Store, VCPU[word]);
+  }
+
+  #putNote(note: number): void {
+    const code = this.#code;
+    if (this.#isResident) code.i32(note).set(LOCAL.flagNote);
+    else code.get(LOCAL.base).i32(note).access(W.i32Store, VCPU.regionFlags);
+  }
+
+  /** Pushes an inherited word. */
+  #push(word: Word): void {
+    if (this.#isResident) this.#code.get(LOCAL[word]);
+    else this.#code.get(LOCAL.base).access(W.i64Load, VCPU[word]);
   }
 
   /** Whether the block needs to be begun with words: what has been written of it is wrong otherwise. */
@@ -97,65 +164,116 @@ export class FlagTracker {
     return this.#set;
   }
 
+  #change(state: FlagState): void {
+    this.#state = state;
+    this.#isAtHome = false;
+  }
+
   /** An operation has left its operands and result in `set`. */
   put(kind: Exclude<FlagState, { kind: "inherited" | "words" | "shl" | "shr" | "sar" }>["kind"], size: number, set: number): void {
-    this.#state = { kind, size, set };
+    this.#change({ kind, size, set });
   }
 
   putShift(kind: "shl" | "shr" | "sar", size: number, set: number, count: number): void {
-    this.#state = { kind, size, set, count };
+    this.#change({ kind, size, set, count });
   }
 
   /** The words have been written to their locals by somebody else. */
   putWords(): void {
-    this.#code.i32(0).set(LOCAL.flagNote);
-    this.#state = { kind: "words" };
+    this.#change({ kind: "words" });
+    this.#isLoaded = true;
+    if (this.#isResident) this.#putNote(0);
   }
 
-  /** Leaves the words that the interpreter expects in their locals; the state stays what it is, for the way that does not come here. */
+  /** The interpreter has written the words, at home; in a loop they have been restored since. */
+  wordsCame(): void {
+    this.#state = { kind: "words" };
+    this.#isLoaded = this.#isResident;
+    this.#isAtHome = true;
+  }
+
+  /** Writes the words that the interpreter expects to where they go from block to block; the state stays what it is, for the way that does not come here. */
   writeWords(): void {
     const state = this.#state;
     if (state.kind === "inherited") this.#demanded = true;
-    if (state.kind === "words" || state.kind === "inherited") return;
+    if (state.kind === "inherited") return;
+    if (state.kind === "words") return void this.#writeLoaded();
     const { size, set } = state;
     const code = this.#code;
-    const { r } = flagLocals(set);
-    code.get(r);
-    signExtend(code, size);
-    code.set(LOCAL.flagResult);
-    this.#writeAux(state);
-    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra).i32(0).set(LOCAL.flagNote);
+    this.#put("flagResult", () => {
+      code.get(flagLocals(set).r);
+      signExtend(code, size);
+    });
+    this.#put("flagAux", () => this.#writeAux(state));
+    this.#put("flagExtra", () => code.i64(0));
+    this.#putNote(0);
+  }
+
+  /** Words in locals go home. */
+  #writeLoaded(): void {
+    if (this.#isResident || this.#isAtHome) return;
+    for (const word of WORDS) this.#put(word, () => this.#code.get(LOCAL[word]));
+    this.#putNote(0);
   }
 
   /** As writeWords, but only notes where the words come from: for the ways out. */
   writeNote(): void {
     const state = this.#state;
-    if (state.kind === "words" || state.kind === "inherited") return;
+    if (this.#isAtHome || state.kind === "inherited") return;
+    if (state.kind === "words") return void this.#writeLoaded();
     const code = this.#code;
     const { a, b, r, carry } = flagLocals(state.set);
-    const first = (local: number): void => { code.get(local).set(LOCAL.flagResult); };
+    const put = (word: Word, local: number): void => this.#put(word, () => code.get(local));
+    const clear = (word: Word): void => this.#put(word, () => code.i64(0));
     switch (state.kind) {
-      case "sub": code.get(a).set(LOCAL.flagAux).get(b).set(LOCAL.flagExtra); break;
-      case "add": code.get(r).set(LOCAL.flagAux).get(a).set(LOCAL.flagExtra); break;
-      case "logic": first(r); code.i64(0).set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra); break;
-      case "increment": case "decrement": first(r); code.i64(0).set(LOCAL.flagAux).get(carry).i64(63).op(W.i64ShrU).set(LOCAL.flagExtra); break;
-      case "multiply": first(r); code.i64(0).set(LOCAL.flagAux).get(carry).set(LOCAL.flagExtra); break;
-      case "shl": case "shr": case "sar": first(r); code.get(a).set(LOCAL.flagAux); break;
-      default: first(r); code.get(a).set(LOCAL.flagAux).get(b).set(LOCAL.flagExtra); break;
+      case "sub": put("flagAux", a); put("flagExtra", b); break;
+      case "add": put("flagAux", r); put("flagExtra", a); break;
+      case "logic": put("flagResult", r); clear("flagAux"); clear("flagExtra"); break;
+      case "increment": case "decrement": put("flagResult", r); clear("flagAux"); this.#put("flagExtra", () => code.get(carry).i64(63).op(W.i64ShrU)); break;
+      case "multiply": put("flagResult", r); clear("flagAux"); put("flagExtra", carry); break;
+      case "shl": case "shr": case "sar": put("flagResult", r); put("flagAux", a); break;
+      default: put("flagResult", r); put("flagAux", a); put("flagExtra", b); break;
     }
-    code.i32(NOTE_KINDS[state.kind] | (state.size << NOTE_SIZE_SHIFT) | ("count" in state ? state.count << NOTE_COUNT_SHIFT : 0)).set(LOCAL.flagNote);
+    this.#putNote(NOTE_KINDS[state.kind] | (state.size << NOTE_SIZE_SHIFT) | ("count" in state ? state.count << NOTE_COUNT_SHIFT : 0));
   }
 
   /** As writeNote, for the way to another block, which may ask for CF. */
   pass(): void {
     if (PASSED.has(this.#state.kind)) this.writeNote();
-    else if (this.#state.kind !== "inherited") this.writeWords();
+    else if (!this.#isAtHome) this.writeWords();
   }
 
-  /** As writeWords, and goes on from there. */
+  /** As pass, before ways part, so that none of them has to. Not in a loop, where some ways need not. */
+  flush(): void {
+    if (this.#isResident) return;
+    this.pass();
+    this.#isAtHome = true;
+  }
+
+  /** Leaves the words in their locals, and goes on from there; whoever asks may change them. */
   settle(): void {
-    this.writeWords();
-    this.#state = { kind: "words" };
+    this.#settle();
+    if (this.#state.kind === "words") this.#isAtHome = false;
+  }
+
+  /** As settle, for those who only read. */
+  #settle(): void {
+    const state = this.#state;
+    if (state.kind === "inherited") this.#demanded = true;
+    if (state.kind === "inherited" || state.kind === "words") {
+      if (!this.#isLoaded) this.#loadWords();
+      this.#isLoaded = true;
+      this.#state = { kind: "words" };
+      return;
+    }
+    const { size, set } = state;
+    const code = this.#code;
+    code.get(flagLocals(set).r);
+    signExtend(code, size);
+    code.set(LOCAL.flagResult);
+    this.#writeAux(state);
+    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra);
+    this.putWords();
   }
 
   /** Pushes the aux word. */
@@ -232,10 +350,19 @@ export class FlagTracker {
       return;
     }
     if (state.kind === "inherited") {
-      code.get(LOCAL.flagAux).get(LOCAL.flagExtra).op(W.i64LtU, W.i64ExtendU).get(LOCAL.flagAux).i64(63).op(W.i64ShrU).get(LOCAL.flagNote).op(W.select);
+      this.#push("flagAux");
+      this.#push("flagExtra");
+      code.op(W.i64LtU, W.i64ExtendU);
+      this.#push("flagAux");
+      code.i64(63).op(W.i64ShrU);
+      this.note();
+      code.op(W.select);
       return;
     }
-    if (state.kind === "words") code.get(LOCAL.flagAux);
+    if (state.kind === "words") {
+      if (this.#isLoaded) code.get(LOCAL.flagAux);
+      else this.#push("flagAux");
+    }
     else this.#writeAux(state);
     code.i64(63).op(W.i64ShrU);
   }
@@ -243,7 +370,7 @@ export class FlagTracker {
   /** Pushes whether condition code `condition` (SDM vol 1 appendix B) holds, an i32. */
   condition(condition: number): void {
     if (!this.#directCondition(condition >> 1)) {
-      this.settle();
+      this.#settle();
       this.#wordCondition(condition >> 1);
     }
     if ((condition & 1) !== 0) this.#code.op(W.i32Eqz);

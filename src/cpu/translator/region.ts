@@ -1,40 +1,41 @@
 /**
  * One region: the function that does what a set of traces does.
  *
- *   load flags
  *   block exit
  *     block exitToOp                   ways out in the middle of a trace
  *       block exitToTarget             ways out to an address
  *         loop again
  *           block lookUp               to an address that is known only now, or that of a trace outside
- *             br_table entry
- *             the traces               blocks, and loops of them (control-flow.ts)
+ *             block comeBack           returns
+ *               br_table entry
+ *               the traces             blocks, and loops of them (control-flow.ts)
+ *             end comeBack             by the return cache: `again`, or another region
  *           end lookUp                 by the PC cache: `again`, or another region, or the interpreter
- *   store flags
  *   go on in another region, or answer where the interpreter goes on
  *
  * At the head of every loop, and wherever `again` is gone to, the budget and the request word are looked at, as the interpreter does between traces, so
  * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
-import { MODE_64, PC_CACHE_ENTRIES, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter, type Exits, pushTrace, type StateTransfer } from "./block-writer.js";
+import { CACHES_SHUT, MODE_64, PC_CACHE_ENTRIES, RETURN_CACHE, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { BlockWriter, type Exits, pushTrace, type WayOut } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
 import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
 import { isNear, namedRegisters, planRegion, type RegionPlan } from "./region-plan.js";
-import { loadFlags, storeFlags } from "./region-state.js";
 import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
 import { CodeWriter, ENTRY_BITS, FUNCTION, type FunctionCode, type Label, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
-/** No canonical address. */
-const NOWHERE = 1n << 63n;
 const ADDRESS_BITS = 48;
 const OP_SIZE_SHIFT = 5;
 const TRACE_INSTRUCTIONS = 20;
+/** Fields of a return cache's entry, from the PC cache's address on, and the bits of an address on the stack that choose one. */
+const RETURN_RIP = RETURN_CACHE.distance;
+const RETURN_PLACE = RETURN_CACHE.distance + 8;
+const RETURN_MASK = RETURN_CACHE.mask;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
 /** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
@@ -66,6 +67,7 @@ class RegionWriter {
   readonly #exit: Label;
   readonly #again: Label;
   readonly #lookUp: Label;
+  readonly #comeBack: Label;
   readonly #exits: Exits;
   readonly #w: BlockWriter;
   /** What is being written: the items of each level with their labels, and the loop's. */
@@ -86,6 +88,7 @@ class RegionWriter {
     const exitToTarget = this.#code.open(W.block);
     this.#again = this.#code.open(W.loop);
     this.#lookUp = this.#code.open(W.block);
+    this.#comeBack = this.#code.open(W.block);
     this.#exits = { toOp: exitToOp, toTarget: exitToTarget };
     this.#w = new BlockWriter(this.#code, this.#exits);
   }
@@ -93,6 +96,8 @@ class RegionWriter {
   write(): Region {
     const code = this.#code;
     this.#writeItems(this.#plan.shape, undefined, this.#again);
+    code.close();
+    this.#writeComeBack();
     code.close();
     this.#writeLookUp();
     code.close().close();
@@ -103,13 +108,9 @@ class RegionWriter {
     this.#pushExitTrace();
     code.tee(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
     code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
-    storeFlags(code);
     this.#writeEnd();
     const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
     all.get(LOCAL.entry).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
-    loadFlags(all);
-    all.get(LOCAL.base).access(W.i32Load, VCPU.regionFlags).set(LOCAL.flagNote);
-    all.get(LOCAL.pcEpoch).access(W.i32Load).set(LOCAL.epoch).i64(NOWHERE).set(LOCAL.returnTarget);
     const unlikely = code.unlikely.map((offset) => all.length + offset);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely }, entries: this.#plan.entries };
@@ -142,9 +143,7 @@ class RegionWriter {
 
   // ------------------------------------------------------------------------------------------------ state
 
-  readonly #transfer: StateTransfer = {
-    keepFlags: () => storeFlags(this.#code),
-    restoreFlags: () => loadFlags(this.#code),
+  readonly #wayOut: WayOut = {
     leaveForBail: () => {
       const code = this.#code;
       this.#charge(this.#traces[this.#block]!.instructions);
@@ -188,17 +187,23 @@ class RegionWriter {
     const toOp = code.open(W.block);
     const { used, written } = namedRegisters([...loop.blocks].map((block) => this.#traces[block]!));
     w.registers.beginLoop(used, written);
+    w.flags.beginLoop();
     w.exits = { toOp, toTarget };
     this.#residentLevel = this.#levels.length;
     this.#writeLoop(loop);
     this.#residentLevel = undefined;
     w.exits = this.#exits;
+    const store = (): void => {
+      w.registers.store();
+      w.flags.keep();
+    };
     code.op(W.unreachable).close();
-    w.registers.store();
+    store();
     code.branch(this.#exits.toOp).close();
-    w.registers.store();
+    store();
     code.branch(this.#exits.toTarget);
     w.registers.endLoop();
+    w.flags.endLoop();
   }
 
   /** Goes to the item in which the block of LOCAL.entry is. */
@@ -228,12 +233,13 @@ class RegionWriter {
   /** Has the interpreter make words of the note of the flags with which the region may be entered here. */
   #resolveNote(): void {
     const code = this.#code;
-    code.get(LOCAL.flagNote);
+    const { flags } = this.#w;
+    flags.note();
     code.openUnlikely();
-    storeFlags(code);
+    flags.keep();
     code.i32(0).i32(0).op(W.call).unsigned(FUNCTION.call).op(W.drop);
-    loadFlags(code);
-    code.i32(0).set(LOCAL.flagNote).close();
+    flags.restore();
+    code.close();
   }
 
   /** Writes `leave` for when the budget is used up or something is requested. */
@@ -273,7 +279,7 @@ class RegionWriter {
     }
     if (meaning.size === undefined) {
       if (AWAY_FUNCTIONS.has(meaning.run)) return this.#goAway(op);
-      if (!this.#writeFunction(op, meaning.run)) this.#w.callInterpreter(op, this.#transfer);
+      if (!this.#writeFunction(op, meaning.run)) this.#w.callInterpreter(op, this.#wayOut);
       return false;
     }
     switch (meaning.run) {
@@ -293,8 +299,7 @@ class RegionWriter {
 
   /** Goes on where the interpreter's function goes to, by way of the PC cache of the privilege that it has left. */
   #goAway(op: Op): true {
-    this.#w.callAway(op, this.#transfer);
-    this.#code.i64(NOWHERE).set(LOCAL.returnTarget);
+    this.#w.callAway(op, this.#wayOut);
     this.#gotoTarget();
     return true;
   }
@@ -303,10 +308,10 @@ class RegionWriter {
   #writeFunction(op: Op, name: string): boolean {
     const vector = VECTORS[name];
     if (vector !== undefined) {
-      return vector(this.#w, op, () => this.#w.callAside(op, this.#transfer));
+      return vector(this.#w, op, () => this.#w.callAside(op, this.#wayOut));
     }
     if (BARE_FUNCTIONS.has(name)) {
-      this.#w.callBare(op, this.#transfer);
+      this.#w.callBare(op, this.#wayOut);
       return true;
     }
     const [, family = name, size = "0"] = FUNCTION_NAME.exec(name) ?? [];
@@ -352,8 +357,9 @@ class RegionWriter {
       if (through.length > 0 || into === undefined || (typeof into === "object" && into.dispatches)) code.i32(block).set(LOCAL.entry);
       code.branch(item === "again" ? again : labels[item]!);
     };
-    if (this.#residentLevel !== undefined && level >= this.#residentLevel) go();
-    else this.#w.registers.storeAndLeave(go);
+    if (this.#residentLevel !== undefined && level >= this.#residentLevel) return go();
+    flags.keep();
+    this.#w.registers.storeAndLeave(go);
   }
 
   /** As #follow, behind a look at the link where `block` is in another page; without one that counts by way of the PC cache, which renews it. */
@@ -378,6 +384,7 @@ class RegionWriter {
   #conditionalJump(trace: Trace, op: Op, condition: number): void {
     this.#w.flags.condition(condition);
     this.#w.registers.flush();
+    this.#w.flags.flush();
     this.#code.open(W.if);
     this.#follow(trace, op, this.#plan.target(trace, op));
     this.#code.close();
@@ -393,7 +400,11 @@ class RegionWriter {
     this.#code.i64(rip).set(LOCAL.value);
     this.#w.push(op, LOCAL.value);
     const block = this.#plan.blockByRip.get(rip);
-    if (block !== undefined && this.#plan.entries.includes(block) && isNear(trace, this.#traces[block]!)) this.#code.i64(rip).set(LOCAL.returnTarget).i32(block).set(LOCAL.returnEntry);
+    if (block === undefined || !this.#plan.entries.includes(block) || !isNear(trace, this.#traces[block]!)) return;
+    const code = this.#code;
+    this.#pushReturnEntry();
+    code.tee(LOCAL.pointer).i64(rip).access(W.i64Store, RETURN_RIP);
+    code.get(LOCAL.pointer).op(W.globalGet).unsigned(GLOBAL.slot).i32(ENTRY_BITS).op(W.i32Shl).i32(block).op(W.i32Or).access(W.i32Store, RETURN_PLACE);
   }
 
   #indirect(trace: Trace, op: Op, isCall: boolean, form: string): true {
@@ -415,25 +426,31 @@ class RegionWriter {
     this.#code.set(LOCAL.target);
     this.#checkCanonical(op);
     this.#code.get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP));
-    w.registers.storeAndLeave(() => {
-      this.#returnToCaller();
-      this.#gotoTarget();
-    });
+    w.flags.pass();
+    this.#charge(this.#executed);
+    w.registers.store();
+    w.flags.keep();
+    this.#code.branch(this.#comeBack);
     return true;
   }
 
-  /**
-   * Goes to the trace behind the last call of the region, if that is where LOCAL.target leads: it lies in the page of the call, which ran, and no
-   * mapping has changed since.
-   */
-  #returnToCaller(): void {
+  /** Pushes the address that, with RETURN_RIP or RETURN_PLACE, is that of the entry of the return cache for the place on the stack of LOCAL.address. */
+  #pushReturnEntry(): void {
+    this.#code.get(LOCAL.address).op(W.i32Wrap).i32(RETURN_MASK).op(W.i32And).get(LOCAL.pcCache).op(W.i32Add);
+  }
+
+  /** Goes to the trace behind the call that has left LOCAL.target at LOCAL.address on the stack, if a region has it; else looks it up. */
+  #writeComeBack(): void {
     const code = this.#code;
-    code.get(LOCAL.target).get(LOCAL.returnTarget).op(W.i64Eq).get(LOCAL.pcEpoch).access(W.i32Load).get(LOCAL.epoch).op(W.i32Eq, W.i32And);
-    code.open(W.if);
-    this.#w.flags.pass();
-    this.#charge(this.#executed);
+    this.#pushReturnEntry();
+    code.tee(LOCAL.pointer).access(W.i64Load, RETURN_RIP).get(LOCAL.target).op(W.i64Ne).branch(this.#lookUp, W.brIf);
     this.#checkRequest(() => code.branch(this.#exits.toTarget));
-    code.get(LOCAL.returnEntry).set(LOCAL.entry).branch(this.#again).close();
+    code.get(LOCAL.pointer).access(W.i32Load, RETURN_PLACE).tee(LOCAL.link).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
+    code.get(LOCAL.link).i32(ENTRY_BITS).op(W.i32ShrU).tee(LOCAL.link).op(W.globalGet).unsigned(GLOBAL.slot).op(W.i32Ne);
+    code.open(W.if);
+    code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And, W.i32Eqz).branch(this.#exit, W.brIf);
+    code.i32(0).set(LOCAL.link).branch(this.#exits.toTarget).close();
+    code.i32(0).set(LOCAL.link).branch(this.#again);
   }
 
   /** Leaves at `op`, which faults, when LOCAL.target is no canonical address. */
@@ -449,6 +466,7 @@ class RegionWriter {
     else this.#w.flags.pass();
     this.#charge(this.#executed);
     this.#w.registers.store();
+    this.#w.flags.keep();
     this.#code.branch(this.#lookUp);
   }
 
@@ -457,7 +475,7 @@ class RegionWriter {
     const code = this.#code;
     const { toTarget: exitToTarget } = this.#exits;
     this.#checkRequest(() => code.branch(exitToTarget));
-    code.get(LOCAL.pcCache).op(W.i32Eqz).branch(exitToTarget, W.brIf);
+    code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And).branch(exitToTarget, W.brIf);
     code.get(LOCAL.target).op(W.i32Wrap).get(LOCAL.target).i64(14).op(W.i64ShrU, W.i32Wrap, W.i32Xor).i32(PC_CACHE_ENTRIES - 1).op(W.i32And)
       .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
