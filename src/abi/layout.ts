@@ -85,6 +85,8 @@ export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
 /** What a sample adds to the heat of a trace; having to leave a region for it adds 1. */
 export const HEAT_OF_SAMPLE = 128;
+/** The same for a trace that a region has. */
+export const HEAT_OF_REGION_SAMPLE = 16;
 /** Instructions of a trace at most. */
 export const TRACE_INSTRUCTIONS_MAX = 32;
 /** Instructions that a region may execute without looking at its budget: more than it has ops. */

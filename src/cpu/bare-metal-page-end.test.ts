@@ -1,26 +1,18 @@
 /** Loops that lie over a page's end with one instruction in both pages, in both tiers: how they run translated, and what of the second page has to be noticed. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { VECTOR } from "./bare-metal/harness.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
-import { AT, BareMachine, type BareTranslation, type Start, type Stop } from "./bare-metal/machine.js";
-import { compileCore } from "./core.raw.js";
-import { RAX, RBX, RCX, RDI, RDX, RSI } from "./index.js";
+import { AT } from "./bare-metal/machine.js";
+import { assertInRegions, PAGE_BITS, ROUNDS, runAll } from "./bare-metal/tiers.js";
+import { RAX, RCX, RDI, RDX, RSI } from "./index.js";
 
 /** The instruction that ends in the page behind. */
 const OVER_END = 0x1_0ffd;
 const SECOND = 0x1_1000;
 const OTHER_SECOND = 0x1_2000;
-const ROUNDS = 3000;
 const HALF = 1000;
-/** Short turns, so that what is hot is translated while the program runs. */
-const BUDGET = 200;
-const TURNS_MAX = 1000;
-const PAGE_BITS = 0x67n;
 const GLOBAL_BIT = 0x100n;
-
-type Registers = Readonly<Record<number, bigint | number>>;
 
 /** Adds 1 to RAX each round, 3 from the one on in which RCX is RDX, by a store to the second half of its instruction. */
 const PATCHES_SECOND = listing(0x1_0ff4, `
@@ -109,44 +101,6 @@ const COMPARES_OVER_END = listing(0x1_0fed, `
   48 d1 c0                 leaf: rol rax, 1
   c3                       ret
 `);
-
-const module = await compileCore(readFileSync(new URL("./core.wasm", import.meta.url)));
-
-interface Finished { readonly machine: BareMachine; readonly stop: Stop }
-
-interface Plan { readonly start?: Start; readonly prepare?: (machine: BareMachine) => void }
-
-function run(program: Listing, registers: Registers, translated: false | BareTranslation, { start = "kernel64", prepare }: Plan): Finished {
-  const machine = new BareMachine(module, 1, translated);
-  machine.budget = BUDGET;
-  machine.start(start, program);
-  for (const [n, value] of Object.entries(registers)) machine.state.setGpr(Number(n), BigInt(value));
-  prepare?.(machine);
-  for (let turn = 0; ; turn++) {
-    try {
-      return { machine, stop: machine.run() };
-    } catch (error) {
-      if (turn > TURNS_MAX) throw error;
-    }
-  }
-}
-
-/** Runs in both tiers, and in lock step; both have to leave the same. Returns the translated one. */
-function runAll(program: Listing, registers: Registers, plan: Plan = {}): Finished {
-  const [interpreted, checked, translated] = ([false, { checkEvery: 3 }, {}] as const).map((how) => run(program, registers, how, plan)) as [Finished, Finished, Finished];
-  for (const { machine, stop } of [checked, translated]) {
-    assert.deepEqual(stop, interpreted.stop);
-    for (const n of [RAX, RBX, RCX]) assert.equal(machine.state.gpr(n), interpreted.machine.state.gpr(n));
-    assert.equal(machine.state.instructionsRetired, interpreted.machine.state.instructionsRetired);
-  }
-  return translated;
-}
-
-/** Whether it ran in regions: the interpreter comes back for each turn's budget, not for each round. */
-function assertInRegions({ machine }: Finished): void {
-  const { regions, entries } = machine.state.translation;
-  assert.ok(regions > 0 && entries > 0 && entries < ROUNDS / 10, `expected regions to go over the page's end, got ${regions} regions, ${entries} entries`);
-}
 
 const sum = BigInt(ROUNDS - HALF + 3 * HALF);
 

@@ -6,7 +6,7 @@ import {
   createLinearMemory, type MachineCalls, makeAllVcpusRequest, runVcpu, VcpuCounters, type VcpuOutcome,
 } from "../exit/index.js";
 import { GuestMemory } from "../guest-page/index.js";
-import { createRunDelayMeter, monotonicNs, postToOwner, receiveFromOwner, receiveFromPipe, takeNativeCode, threadData } from "../platform/node/index.js";
+import { collectGarbage, createRunDelayMeter, monotonicNs, postToOwner, receiveFromOwner, receiveFromPipe, takeNativeCode, threadData } from "../platform/node/index.js";
 import { findApicFrame } from "./apic-access.js";
 import { ControlBlock } from "./control-block.raw.js";
 import { runDebugCommand, type DebugParts } from "./gdb/debug-commands.js";
@@ -57,7 +57,7 @@ function createTranslator({ tier, translations }: VcpuThreadStart): TranslatorOp
   return translatorOptions(tier, {
     submit: (job) => translations.postMessage(job),
     receive: () => receiveFromPipe<Translation>(translations),
-  });
+  }, collectGarbage);
 }
 
 /** Carries out what the debugger has sent. The bit is taken first: a message that comes meanwhile sets it anew. */

@@ -28,7 +28,7 @@ function loadedWith(name: string, seen = new Set<string>()): Set<string> {
 const MODULES = ["node:fs", "node:os", "node:path", "node:perf_hooks", "node:worker_threads"];
 /** What single threads need besides: machine code of WebAssembly, and what it is kept by. */
 const MORE_MODULES: Readonly<Record<string, readonly string[]>> = {
-  "vcpu-worker.js": ["node:v8"],
+  "vcpu-worker.js": ["node:v8", "node:vm"],
   "translator-worker.js": ["node:crypto", "node:url", "node:v8", "node:vm", "node:zlib"],
 };
 

@@ -220,10 +220,14 @@ export function dropPcCache(rip: u64): void {
   store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip) + 8, 0xffff_ffff);
 }
 
-/** Counts a sample of `trace`, which is about to run, and asks the translator for it when it is hot. */
+/** Counts a sample of `trace`, which is about to run, and asks the translator for it when it is hot, or hot enough for another region than it has. */
 export function sampleTrace(trace: u32): void {
   store<u64>(cpu + L.VCPU_counterSamples, load<u64>(cpu + L.VCPU_counterSamples) + 1);
-  if (load<u16>(trace + TRACE_HEADER_SIZE) == HANDLER_REGION) store<u64>(cpu + L.VCPU_counterRegionSamples, load<u64>(cpu + L.VCPU_counterRegionSamples) + 1);
+  if (load<u16>(trace + TRACE_HEADER_SIZE) == HANDLER_REGION) {
+    store<u64>(cpu + L.VCPU_counterRegionSamples, load<u64>(cpu + L.VCPU_counterRegionSamples) + 1);
+    warmTrace(trace, L.HEAT_OF_REGION_SAMPLE);
+    return;
+  }
   warmTrace(trace, L.HEAT_OF_SAMPLE);
   if (load<u32>(trace + TRACE_HEAT) != TRACE_HEAT_ASKED && isKnownEntry(load<u64>(trace + TRACE_RIP))) bring(trace);
 }

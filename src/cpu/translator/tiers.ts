@@ -15,7 +15,7 @@ const WHEN_HOT = { samplePart: 8192, hotSamples: 128, warmSamples: 2 } as const;
 /** With regions of whatever the trace leads to, sampled or not, each trace was in thirty regions, and most of a boot's time went into their compilation. */
 const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 1 } as const;
 
-/** The options of a vCPU's translator for `tier`; undefined = there is none. */
-export function translatorOptions(tier: Tier, service: TranslationService): TranslatorOptions | undefined {
-  return tier === "interpreter" ? undefined : { ...(tier === "both" ? WHEN_HOT : AT_ONCE), service };
+/** The options of a vCPU's translator for `tier`, as TranslatorOptions has them; undefined = there is none. */
+export function translatorOptions(tier: Tier, service: TranslationService, collectGarbage: () => void): TranslatorOptions | undefined {
+  return tier === "interpreter" ? undefined : { ...(tier === "both" ? WHEN_HOT : AT_ONCE), service, collectGarbage };
 }

@@ -132,11 +132,13 @@ export class TraceReader {
 
   /**
    * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, and those of others that a
-   * branch has been linked to, or that the PC caches have. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times.
+   * branch has been linked to, or that the PC caches have. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times,
+   * and those that a region has only if `again`; whether any was left out for that is `isPart`.
    */
-  collect(first: number, { opsMax, tracesMax, warmSamples }: { opsMax: number; tracesMax: number; warmSamples: number }): number[] {
+  collect(first: number, { opsMax, tracesMax, warmSamples, again }: { opsMax: number; tracesMax: number; warmSamples: number; again: boolean }): { traces: number[]; isPart: boolean } {
     const found = new Map<bigint, number>([[this.rip(first), first]]);
     let ops = 0;
+    let isPart = false;
     for (const trace of found.values()) {
       const read = this.#readOps(trace, leadsOn);
       const rip = this.rip(trace);
@@ -144,10 +146,14 @@ export class TraceReader {
       for (const { target, op } of successors(rip, read.ops)) {
         if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
         const next = target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target);
-        if (next !== 0 && this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
+        if (next === 0) continue;
+        if (this.isOfRegion(next)) {
+          isPart ||= !again;
+          if (again) found.set(target, next);
+        } else if (this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
       }
     }
-    return [...found.values()];
+    return { traces: [...found.values()], isPart };
   }
 
   /** The trace of `target` that the branch `op` is linked to, 0 when it is not. A link to a trace that was dropped is led to the one in its place. */

@@ -16,6 +16,8 @@ const TRACES_MAX = 96;
 const REGIONS_MAX_DEFAULT = 1500;
 const TURNS_BETWEEN_NEWS = 64;
 const TABLE_STEP = 256;
+/** Regions given up, behind which it pays to collect garbage (some 10 ms): some 20 MiB. */
+const GIVEN_UP_MAX = 300;
 /** For so long the vCPU collects regions at a time, and finishes the one that it has begun. */
 const SUBMIT_MS_MAX = 1;
 
@@ -36,9 +38,11 @@ export interface TranslatorOptions {
   /** Samples that make a trace hot, and those that a trace needs to be taken into the region of another. */
   readonly hotSamples: number;
   readonly warmSamples: number;
-  /** Regions at most (default 4096); then all are given up with the traces that lead to them, and what is hot is translated anew. */
+  /** Regions at most (default 1500); then all are given up with the traces that lead to them, and what is hot is translated anew. */
   readonly regionsMax?: number;
   readonly service: TranslationService;
+  /** Has garbage collected, if there is a way: called when many regions have been given up, for V8 counts their code for nothing and this thread makes little other garbage. */
+  readonly collectGarbage?: () => void;
 }
 
 /** The translator of the vCPU whose state begins at `base`; used by its thread, outside guest mode. */
@@ -50,8 +54,12 @@ export class Translator {
   readonly #firstSlot: number;
   #nextSlot: number;
   #flushes: number;
+  /** Regions given up since garbage was collected. */
+  #givenUp = 0;
   /** Traces that regions have in the middle of a loop, where they cannot be entered. */
   readonly #shut = new Set<number>();
+  /** Traces that are in a region with all that they lead to; others are, when they go on being hot. */
+  readonly #complete = new Set<number>();
   /** Regions that others have made already. */
   readonly #recipes: RecipeBook;
   #turn = 0;
@@ -116,26 +124,37 @@ export class Translator {
     if (flushes === this.#flushes) return;
     this.#flushes = flushes;
     // The regions' code can be collected.
+    this.#givenUp += this.#nextSlot - this.#firstSlot;
     while (this.#nextSlot > this.#firstSlot) this.core.table.set(--this.#nextSlot, null);
     this.#shut.clear();
+    this.#complete.clear();
     this.#awaited.clear();
+    if (this.#givenUp < GIVEN_UP_MAX) return;
+    this.#givenUp = 0;
+    this.options.collectGarbage?.();
   }
 
-  /** The region of `trace`: one that is known, or, if `trace` is hot, what belongs together. */
+  /**
+   * The region of `trace`: one that is known, or, if `trace` is hot, what belongs together. What regions have already is left to them at first, for most of it
+   * would be compiled many times; when `trace` goes on being hot, it gets a region with all of it, so that nothing on its way leads from region to region.
+   */
   #collect(trace: number): RegionRequest | undefined {
     const reader = this.#reader;
     if (!reader.isTranslatable(trace)) return undefined;
     const isHot = reader.heat(trace) === TRACE_HEAT_ASKED;
-    // One that is hot though a region has it is come to in the middle of a loop.
+    // One that is hot though a region has it is come to in the middle of a loop, or it is due for more.
     const isShut = isHot && this.#shut.delete(trace);
-    if (reader.isOfRegion(trace) && !isShut) return undefined;
-    const known = isShut ? undefined : this.#recipes.match(trace, reader);
-    if (known !== undefined) return this.#request(known.traces, known.first);
-    return isHot ? this.#request(reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples }), trace) : undefined;
+    const again = reader.isOfRegion(trace);
+    if (again && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
+    const known = again ? undefined : this.#recipes.match(trace, reader);
+    if (known !== undefined) return this.#request(known.traces, known.first, false);
+    if (!isHot) return undefined;
+    const { traces, isPart } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
+    return this.#request(traces, trace, !isPart);
   }
 
   /** Asks for a region of `originals` that begins at `first`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
-  #request(originals: readonly number[], first: number): RegionRequest | undefined {
+  #request(originals: readonly number[], first: number, isComplete: boolean): RegionRequest | undefined {
     const reader = this.#reader;
     const copies = new Map<number, number>();
     const traces = originals.flatMap((old) => {
@@ -151,6 +170,7 @@ export class Translator {
     reader.relink(traces, copies);
     traces.sort((a, b) => (reader.rip(a) < reader.rip(b) ? -1 : 1));
     traces.forEach((each, block) => this.#view.setUint32(list + block * TRACE_ADDRESS_SIZE, each, true));
+    if (isComplete) for (const trace of traces) this.#complete.add(trace);
     const request = { slot: this.#takeSlot(), first: traces.indexOf(begin), traces };
     this.#awaited.set(request.slot, { ...request, list });
     return request;
@@ -200,6 +220,7 @@ export class Translator {
     const handler = this.#view.getUint16(op, true);
     if (handler !== HANDLER_REGION_AWAITED && handler !== HANDLER_REGION) return;
     this.#shut.delete(trace);
+    this.#view.setUint32(trace + TRACE_HEAT, this.#complete.has(trace) ? TRACE_HEAT_ASKED : 0, true);
     this.#view.setUint32(op + 4, slot, true);
     this.#view.setUint32(op + 8, entry, true);
     this.#view.setUint16(op, HANDLER_REGION, true);

@@ -2,8 +2,8 @@
  * A collection of garbage when much memory has become free that the collector does not know of: a shared memory is given back when nobody refers to it,
  * but V8 does not count its bytes, and may not look for minutes in a program that does little else.
  */
-import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { withFlag } from "./v8-flags.js";
 
 /** So long later threads have let go of the memory, too, and a program that ends is gone. */
 const DELAY_MS = 50;
@@ -25,11 +25,8 @@ export function collectGarbage(): void { (collect ??= findCollector())(); }
 /** Node.js has the collector's function for programs that were started with --expose-gc; a new context has it when the flag is set meanwhile. */
 function findCollector(): () => void {
   try {
-    setFlagsFromString("--expose-gc");
-    return runInNewContext("gc") as () => void;
+    return withFlag("expose-gc", () => runInNewContext("gc") as () => void);
   } catch {
     return () => undefined;
-  } finally {
-    setFlagsFromString("--no-expose-gc");
   }
 }

@@ -4,7 +4,7 @@ export { keepFreedMemory } from "./allocator.js";
 export { createRunDelayMeter } from "./run-delay.js";
 export { openCache } from "./cache-folder.js";
 export { monotonicNs } from "./clock.js";
-export { collectGarbageSoon } from "./garbage.js";
+export { collectGarbage, collectGarbageSoon } from "./garbage.js";
 export { crc32 } from "./crc32.js";
 export { type CachedFile, FileCache, type FileCacheBounds } from "./file-cache.js";
 export { hashBytes, hashInputFile, hashOwnFiles, InputFileError, readInputFile, readOwnFile } from "./files.js";

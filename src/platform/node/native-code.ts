@@ -5,7 +5,7 @@
  * and `%DeserializeWasmModule` are the functions behind a browser's code cache. V8 checks its version, its flags and the processor's features before it takes
  * code back. Where any of this is missing, in another engine or a later Node.js, the answer is undefined, and modules are compiled as always.
  */
-import { setFlagsFromString } from "node:v8";
+import { withFlag } from "./v8-flags.js";
 
 interface Natives {
   serialize(module: WebAssembly.Module): ArrayBuffer;
@@ -26,12 +26,9 @@ function withNatives<T>(use: (natives: Natives) => T): T | undefined {
   // A debugger's or another engine's eval is none of ours.
   if (process.versions["v8"] === undefined) return undefined;
   try {
-    setFlagsFromString("--allow-natives-syntax");
-    return use((0, eval)(SOURCE) as Natives);
+    return withFlag("allow-natives-syntax", () => use((0, eval)(SOURCE) as Natives));
   } catch {
     return undefined;
-  } finally {
-    setFlagsFromString("--no-allow-natives-syntax");
   }
 }
 
@@ -40,18 +37,9 @@ const HINT_FLAG_FIRST = 10, HINT_FLAG_LAST = 13;
 const V8_MAJOR = Number.parseInt(process.versions["v8"] ?? "", 10);
 const HAS_HINT_FLAG = V8_MAJOR >= HINT_FLAG_FIRST && V8_MAJOR <= HINT_FLAG_LAST;
 
-/**
- * Has V8 take the branch hints of the modules that `compile` compiles (WebAssembly's branch hinting proposal), where that is an experiment still. The flag is
- * process-wide, and set no longer than that: under other flags V8 drops the code it has kept of Node.js's own modules, which slows down threads that start.
- */
+/** Has V8 take the branch hints of the modules that `compile` compiles (WebAssembly's branch hinting proposal), where that is an experiment still. */
 export function withBranchHints<T>(compile: () => T): T {
-  if (!HAS_HINT_FLAG) return compile();
-  setFlagsFromString("--experimental-wasm-branch-hinting");
-  try {
-    return compile();
-  } finally {
-    setFlagsFromString("--no-experimental-wasm-branch-hinting");
-  }
+  return HAS_HINT_FLAG ? withFlag("experimental-wasm-branch-hinting", compile) : compile();
 }
 
 /** Names what code depends on besides its module: the engine and the processor's kind. Part of a cache's key. */
