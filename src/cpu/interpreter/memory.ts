@@ -152,6 +152,13 @@ export function readPointer(va: u64, size: u32): u32 { return readAs(va, size, c
 /** As readPointer, with the rights of CPL 0. */
 export function readPointerSystem(va: u64, size: u32): u32 { return readAs(va, size, VIEW_KERNEL); }
 
+/** Host address of `va` if the TLB has its page for reading (with `tag` TLB_TAG_WRITE: for writing), up to the page's end and until the next access; 0 = nothing is known. */
+// @ts-ignore: decorator
+@inline export function knownPointer(va: u64, tag: u32): u32 {
+  const entry = tlbEntry(tlbBase(currentView()), va);
+  return (va & PAGE_MASK) == load<u64>(entry + tag) ? u32(va) + load<u32>(entry + L.TLB_ADDEND) : 0;
+}
+
 // ---------------------------------------------------------------------------------------------------- writes
 
 /** Checks that `size` bytes at `va` can be written, without writing. Returns 0 or the bail code. */

@@ -3,15 +3,15 @@
  *
  * Progress is kept in RCX, RSI and RDI, so every fault and every exit finds an instruction that can be run again from where it
  * is. A long REP returns to the dispatcher after STEP_BYTES, RIP still at it, so that interrupts are seen. Forward REP MOVS and REP STOS
- * work in pieces of up to 512 bytes that cross no page; the first element in each page goes alone, so that a device page, which
- * answers one access at a time, is never asked for a piece.
+ * go as far as the pages that the TLB has at once (with 64-bit addresses); elsewhere they work in pieces of up to 512 bytes that cross no page, and
+ * the first element in each page goes alone, so that a device page, which answers one access at a time, is never asked for a piece.
  */
 import * as L from "./generated/layout";
 import { scratch, SCRATCH_SIZE } from "./descriptors";
 import { debugActive, keepResumeFlag } from "./debug";
 import { FLAG_DF, zeroFlag } from "./flags";
 import { runsAlone } from "./host-debug";
-import { readPointer, write16, write32, write64, write8, writeBytes } from "./memory";
+import { knownPointer, readPointer, write16, write32, write64, write8, writeBytes } from "./memory";
 import { BAIL_JUMP, OP_BITS, OP_BITS_ADDRESS_SHIFT, OP_BITS_REP, OP_BITS_REPNE, OP_SEGMENT } from "./op";
 import { segmentedAddress, segmentLinear } from "./segments";
 import { bail, cpu, gpr, instructionRip, setGpr } from "./state";
@@ -110,13 +110,14 @@ function storeElement(op: u32, size: u32): i32 {
 
 /** Bytes, a multiple of `size`, that can be moved as one piece from source and to destination. 0: go element by element. */
 function pieceBytes(size: u32, source: u64, destination: u64, moves: bool): u32 {
-  let bytes = min(min(toPageEnd(destination), SCRATCH_SIZE), u32(min<u64>(counter(RCX), SCRATCH_SIZE)) * size);
-  if (moves) {
-    bytes = min(bytes, toPageEnd(source));
-    // A destination a little above the source repeats what was just written: no piece may be longer than the distance.
-    const distance = destination - source;
-    if (distance != 0 && distance < u64(bytes)) bytes = u32(distance);
-  }
+  const most = min(toPageEnd(destination), SCRATCH_SIZE);
+  return moves ? transferBytes(size, min(most, toPageEnd(source)), destination - source) : transferBytes(size, most, 0);
+}
+
+/** Bytes, a multiple of `size` and at most `most`, that RCX elements have before the destination, `distance` above the source, repeats what was just written. */
+function transferBytes(size: u32, most: u32, distance: u64): u32 {
+  let bytes = min(most, u32(min<u64>(counter(RCX), 4096)) * size);
+  if (distance != 0 && distance < u64(bytes)) bytes = u32(distance);
   return bytes & ~(size - 1);
 }
 
@@ -154,15 +155,49 @@ function storePiece(size: u32): i32 {
   return 0;
 }
 
+/** The low `size` bytes of `value`, again and again. */
+function repeated(value: u64, size: u32): u64 {
+  if (size == 1) return (value & 0xff) * 0x0101_0101_0101_0101;
+  if (size == 2) return (value & 0xffff) * 0x0001_0001_0001_0001;
+  return size == 4 ? (value & 0xffff_ffff) * 0x1_0000_0001 : value;
+}
+
 /** Fills the scratch buffer with RAX, `size` bytes at a time. */
 function fillPattern(size: u32): void {
-  const pattern = scratch();
-  const value = gpr(RAX);
-  if (size == 1) { memory.fill(pattern, u8(value), SCRATCH_SIZE); return; }
-  let wide = value;
-  if (size == 2) wide = (value & 0xffff) * 0x0001_0001_0001_0001;
-  else if (size == 4) wide = (value & 0xffff_ffff) * 0x1_0000_0001;
-  for (let at: u32 = 0; at < SCRATCH_SIZE; at += 8) store<u64>(pattern + at, wide);
+  const wide = repeated(gpr(RAX), size);
+  for (let at: u32 = 0; at < SCRATCH_SIZE; at += 8) store<u64>(scratch() + at, wide);
+}
+
+/** Moves what lies in one page at either end, if the TLB has both pages. Returns how many bytes; 0: go another way. */
+function moveSpan(op: u32, size: u32): u32 {
+  const destination = gpr(RDI);
+  const to = knownPointer(destination, L.TLB_TAG_WRITE);
+  if (to == 0) return 0;
+  segmentedAddress(u32(load<u8>(op + OP_SEGMENT)), gpr(RSI), size, false);
+  const from = knownPointer(segmentLinear, L.TLB_TAG_READ);
+  if (from == 0) return 0;
+  const bytes = transferBytes(size, min(toPageEnd(destination), toPageEnd(segmentLinear)), destination - segmentLinear);
+  if (bytes == 0) return 0;
+  memory.copy(to, from, bytes);
+  setGpr(RSI, gpr(RSI) + u64(bytes));
+  return bytes;
+}
+
+/** As moveSpan, for REP STOS. */
+function storeSpan(size: u32): u32 {
+  const destination = gpr(RDI);
+  const to = knownPointer(destination, L.TLB_TAG_WRITE);
+  if (to == 0) return 0;
+  const bytes = transferBytes(size, toPageEnd(destination), 0);
+  const value = repeated(gpr(RAX), size);
+  if (value == repeated(value, 1)) memory.fill(to, u8(value), bytes);
+  else {
+    // Rows of eight bytes from the end on, the first of which has those that are left over.
+    for (let at = bytes; at >= 8; at -= 8) store<u64>(to + at - 8, value);
+    const rest = bytes & 7;
+    for (let at: u32 = 0; at < rest; at += size) memory.copy(to + at, cpu + L.VCPU_gpr, size);
+  }
+  return bytes;
 }
 
 /** REP MOVS (`moves`) and REP STOS, forwards and backwards. */
@@ -170,9 +205,18 @@ function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
   // A device answered one access: only that element is done before it is asked for the next. A debugger sees each one.
   const single = load<u32>(cpu + L.VCPU_mmioState) != 0 || debugActive() || runsAlone;
   const forward = (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) == 0;
+  const spans = forward && !single && addressMask == ~(<u64>0);
   let budget = STEP_BYTES;
   let patternReady = false;
   while (counter(RCX) != 0) {
+    const span = spans ? (moves ? moveSpan(op, size) : storeSpan(size)) : 0;
+    if (span != 0) {
+      setGpr(RDI, gpr(RDI) + u64(span));
+      setGpr(RCX, gpr(RCX) - u64(span / size));
+      if (budget < span) return again(op);
+      budget -= span;
+      continue;
+    }
     const result = moves ? moveElement(op, size) : storeElement(op, size);
     if (result) return result;
     setCounter(RCX, counter(RCX) - 1);
