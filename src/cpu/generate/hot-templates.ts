@@ -231,17 +231,20 @@ const followFar = (offset: string): string => `
     store<u64>(c + L.VCPU_rip, load<u64>(t)); op = dispatchOp; continue;
   }
   store<u64>(c + L.VCPU_rip, load<u64>(trace) + ${offset}); link = (op + 24) | LINK_FAR; op = dispatchOp; continue;`;
-/** Goes to the RIP in `target` by way of the PC cache, or to the dispatcher. */
-const followCached = `
+/** Goes to the RIP in `target` by way of the PC cache, or to the dispatcher. `note` is done with the trace `t` that was found there. */
+const followCached = (note = ""): string => `
   if (quick) {
     const slot = pcCacheSlot(pcCache, target);
     if (load<u64>(slot) == target && load<u32>(slot + 8) == quickKey(load<u32>(pcEpoch)) && load<i32>(c + L.VCPU_request) == 0) {
       const t = load<u32>(slot + 12);
       const left = remaining - i32(load<u16>(t + 20));
+      ${note}
       if (left >= 0) { remaining = left; trace = t; op = t + 32; continue; }
     }
   }
   store<u64>(c + L.VCPU_rip, target); op = dispatchOp; continue;`;
+/** For computed jumps, whose ops have no immediate: the last two traces that it led to are there, for the translator (translator/traces.ts, notedTargets). */
+const followNoting = followCached("if (load<u32>(op + 24) != t) { store<u32>(op + 28, load<u32>(op + 24)); store<u32>(op + 24, t); }");
 const BEHIND = "u64(u32(load<u16>(op + 2)) + u32(load<u8>(op + 22)))";
 
 const only64 = (text: string): Template => ({ swaps: false, baseForm: false, generate: ({ size }) => size === 64 ? text : undefined });
@@ -315,7 +318,7 @@ const templates: Record<string, Template> = {
       return `${target} if (!isCanonical(target)) { ${MARK} badCallTarget(load<u64>(c + 32) - 8); ${BAIL.slice(1, -1)} }
         let pushed: i32 = 0; ${push(`load<u64>(trace) + ${BEHIND}`, `
         if (pushed != 0) { store<u64>(c + L.VCPU_rip, target); setBail(BAIL_JUMP); ${MARK} op = bailOp; continue; }
-        ${followCached}`)}`;
+        ${followNoting}`)}`;
     },
   },
   jmpRm: {
@@ -324,12 +327,12 @@ const templates: Record<string, Template> = {
       if (size !== 64) return undefined;
       const target = form === "r" ? `const target: u64 = load<u64>(${RM});` : `let target: u64 = 0; { ${readOperand(64, form)} target = load<u64>(p); }`;
       return `${target} if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
-        ${followCached}`;
+        ${followNoting}`;
     },
   },
   ret: only64(`const va: u64 = load<u64>(c + 32); ${popAt} const target = load<u64>(p);
     if (!isCanonical(target)) { ${MARK} raiseError(VECTOR_GP, 0); ${BAIL.slice(1, -1)} }
-    store<u64>(c + 32, va + 8); ${followCached}`),
+    store<u64>(c + 32, va + 8); ${followCached()}`),
   push: {
     swaps: false, baseForm: false,
     generate({ size, form }) {

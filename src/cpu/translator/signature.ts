@@ -1,11 +1,11 @@
 /** What the translation of traces depends on, as numbers: equal numbers, the same code. Nothing in them depends on where anything lies. */
-import { goesToDisplacement, type Op, type Trace } from "./traces.js";
+import { goesToDisplacement, notesTargets, type Op, type Trace } from "./traces.js";
 
 const PAGE_SHIFT = 12n;
 const FNV_PRIME = 0x0100_0193;
 const FNV_BASIS = 0x811c_9dc5;
 
-/** Visits the numbers of `trace`, i32 or u32 each. Its links are left out, which are looked at while the code runs. */
+/** Visits the numbers of `trace`, i32 or u32 each. Its links are left out, which are looked at while the code runs, and so are the targets that it has noted. */
 function eachNumber({ rip, instructions, ops }: Trace, visit: (number: number) => void): void {
   visit(Number(rip & 0xffff_ffffn));
   visit(Number((rip >> 32n) & 0xffff_ffffn));
@@ -21,6 +21,7 @@ function eachOfOp(op: Op, visit: (number: number) => void): void {
   visit(op.index);
   visit(op.displacement);
   visit(op.scale | (op.segment << 8) | (op.length << 16) | (op.bits << 24));
+  if (notesTargets(op)) return;
   const isLink = goesToDisplacement(op);
   if (!isLink) visit(op.immediateLow);
   if (!isLink || op.meaning?.run === "jcc") visit(op.immediateHigh);

@@ -26,7 +26,7 @@ export const TRACE_HEAT = 12;
 /** Heat of a trace that the translator has been asked for. */
 export const TRACE_HEAT_ASKED = 0xffff_ffff;
 const OPS_MAX = 32 * 4 + 2;
-const LEADS_ON = Uint8Array.from(HANDLERS, (meaning, handler) => Number(handler === HANDLER_TRACE_END || ["jcc", "jmp", "call", "callRm", "syscall"].includes(meaning?.run ?? "")));
+const LEADS_ON = Uint8Array.from(HANDLERS, (meaning, handler) => Number(handler === HANDLER_TRACE_END || ["jcc", "jmp", "call", "callRm", "jmpRm", "syscall"].includes(meaning?.run ?? "")));
 
 /** What an op's operand fields name, besides offsets in the vCPU's state (VCPU): the op's own immediate, the trace's RIP, anything else. */
 export const OPERAND_IMMEDIATE = -1;
@@ -131,8 +131,8 @@ export class TraceReader {
   }
 
   /**
-   * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, and those of others that a
-   * branch has been linked to, or that the PC caches have. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times,
+   * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, those of others that a
+   * branch has been linked to or that the PC caches have, and those that computed jumps went to last. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times,
    * and those that a region has only if `again`; whether any was left out for that is `isPart`.
    */
   collect(first: number, { opsMax, tracesMax, warmSamples, again }: { opsMax: number; tracesMax: number; warmSamples: number; again: boolean }): { traces: number[]; isPart: boolean } {
@@ -143,15 +143,19 @@ export class TraceReader {
       const read = this.#readOps(trace, leadsOn);
       const rip = this.rip(trace);
       ops += read.count;
-      for (const { target, op } of successors(rip, read.ops)) {
-        if (found.has(target) || ops >= opsMax || found.size >= tracesMax) continue;
-        const next = target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target);
-        if (next === 0) continue;
+      const consider = (target: bigint, find: () => number): void => {
+        if (found.has(target) || ops >= opsMax || found.size >= tracesMax) return;
+        const next = find();
+        if (next === 0) return;
         if (this.isOfRegion(next)) {
           isPart ||= !again;
           if (again) found.set(target, next);
         } else if (this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
+      };
+      for (const { target, op } of successors(rip, read.ops)) {
+        consider(target, () => target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target));
       }
+      for (const noted of read.ops.flatMap(notedTargets)) consider(this.rip(noted), () => this.isTranslatable(noted) ? noted : this.#find(this.rip(noted), this.gfn(noted)));
     }
     return { traces: [...found.values()], isPart };
   }
@@ -219,6 +223,14 @@ export function goesToDisplacement({ handler, meaning }: Op): boolean {
 
 /** Whether the link of `op`, which goes to its displacement, may lead to another page. */
 export function hasFarLink({ handler, meaning }: Op): boolean { return handler !== HANDLER_TRACE_END && meaning?.run !== "jcc"; }
+
+/** Whether `op` is a computed jump or call, which notes where it went. */
+export function notesTargets({ meaning }: Op): boolean { return meaning?.run === "callRm" || meaning?.run === "jmpRm"; }
+
+/** The traces to which `op` went last, at most two, in the place of the immediate that such an op does not have (generate/hot-templates.ts, followNoting). */
+function notedTargets(op: Op): number[] {
+  return notesTargets(op) ? [op.immediateLow >>> 0, op.immediateHigh >>> 0].filter((trace) => trace !== 0) : [];
+}
 
 /** Whether the operand that ModRM.rm names is in memory. */
 export function isMemory({ bits }: Op): boolean { return (bits & OP_BITS_MEMORY) !== 0; }
