@@ -114,9 +114,12 @@ function pieceBytes(size: u32, source: u64, destination: u64, moves: bool): u32 
   return moves ? transferBytes(size, min(most, toPageEnd(source)), destination - source) : transferBytes(size, most, 0);
 }
 
+/** Bytes that a REP MOVS or REP STOS may still do before it looks for interrupts: where it does must not depend on what the TLB had. */
+let stepBytes: u32 = 0;
+
 /** Bytes, a multiple of `size` and at most `most`, that RCX elements have before the destination, `distance` above the source, repeats what was just written. */
 function transferBytes(size: u32, most: u32, distance: u64): u32 {
-  let bytes = min(most, u32(min<u64>(counter(RCX), 4096)) * size);
+  let bytes = min(min(most, stepBytes), u32(min<u64>(counter(RCX), 4096)) * size);
   if (distance != 0 && distance < u64(bytes)) bytes = u32(distance);
   return bytes & ~(size - 1);
 }
@@ -206,22 +209,22 @@ function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
   const single = load<u32>(cpu + L.VCPU_mmioState) != 0 || debugActive() || runsAlone;
   const forward = (load<u64>(cpu + L.VCPU_rflags) & FLAG_DF) == 0;
   const spans = forward && !single && addressMask == ~(<u64>0);
-  let budget = STEP_BYTES;
+  stepBytes = STEP_BYTES;
   let patternReady = false;
   while (counter(RCX) != 0) {
+    if (stepBytes == 0) return again(op);
     const span = spans ? (moves ? moveSpan(op, size) : storeSpan(size)) : 0;
     if (span != 0) {
       setGpr(RDI, gpr(RDI) + u64(span));
       setGpr(RCX, gpr(RCX) - u64(span / size));
-      if (budget < span) return again(op);
-      budget -= span;
+      stepBytes -= span;
       continue;
     }
     const result = moves ? moveElement(op, size) : storeElement(op, size);
     if (result) return result;
     setCounter(RCX, counter(RCX) - 1);
-    if (single || budget < size) return again(op);
-    budget -= size;
+    if (single) return again(op);
+    stepBytes -= size;
     if (!forward) continue;
     if (!moves && !patternReady && counter(RCX) > 8) { fillPattern(size); patternReady = true; }
     if (!moves && !patternReady) continue;
@@ -231,8 +234,7 @@ function repeatTransfer(op: u32, size: u32, moves: bool): i32 {
       if (piece) return piece;
       if (pieceDone == 0) break;
       setCounter(RCX, counter(RCX) - u64(pieceDone / size));
-      if (budget < pieceDone) return again(op);
-      budget -= pieceDone;
+      stepBytes -= pieceDone;
     }
   }
   return 0;
