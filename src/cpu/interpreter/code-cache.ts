@@ -65,8 +65,10 @@ function markPcCachePage(va: u64): void {
 /** Forgets the PC caches if they may hold code of the page of `va`, whose translation changes. Regions remember returns to pages that have no mark. */
 export function forgetPcCachePage(va: u64): void {
   const page = pcCachePage(va);
-  forgetReturns();
-  if ((load<u8>(cpu + L.VCPU_AREA_pcCachePages + (page >> 3)) & (1 << (page & 7))) == 0) return;
+  if ((load<u8>(cpu + L.VCPU_AREA_pcCachePages + (page >> 3)) & (1 << (page & 7))) == 0) {
+    forgetReturns();
+    return;
+  }
   memory.fill(cpu + L.VCPU_AREA_pcCachePages, 0, L.VCPU_AREA_pcCachePagesEnd - L.VCPU_AREA_pcCachePages);
   forgetUserCode();
   forgetKernelCode();

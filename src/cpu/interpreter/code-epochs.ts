@@ -9,6 +9,7 @@ function emptyReturnCache(pcCache: u32): void {
   memory.fill(pcCache + L.RETURN_CACHE_distance, u8(L.RETURN_CACHE_empty), L.RETURN_CACHE_size);
 }
 
+/** Forgets where calls return to. */
 export function forgetReturns(): void {
   emptyReturnCache(cpu + L.VCPU_AREA_userPcCache);
   emptyReturnCache(cpu + L.VCPU_AREA_kernelPcCache);

@@ -207,32 +207,32 @@ export class BlockWriter {
     this.#sseAllowed = true;
   }
 
-  /** Lets the interpreter's function do `op`: registers and flags go to memory and come back. */
-  callInterpreter(op: Op, way: WayOut): void {
+  /** Lets the interpreter's function do `op`: registers and flags go to memory and come back. `leaveForBail` leaves for the bail op, with everything in memory. */
+  callInterpreter(op: Op, leaveForBail: () => void): void {
     this.#sseAllowed = false;
     this.flags.writeNote();
     this.flags.keep();
-    this.#call(op, way, () => undefined);
+    this.#call(op, leaveForBail, () => undefined);
     this.flags.restore();
     this.flags.wordsCame();
   }
 
   /** As callInterpreter, on one of two ways that meet again: the function does not touch flags, nor anything that SSE depends on. */
-  callAside(op: Op, way: WayOut): void {
-    this.#call(op, way, () => {
+  callAside(op: Op, leaveForBail: () => void): void {
+    this.#call(op, leaveForBail, () => {
       this.flags.writeNote();
       this.flags.keep();
     });
   }
 
   /** As callInterpreter, for a function that does not touch general registers or arithmetic flags, nor anything that SSE depends on. */
-  callBare(op: Op, way: WayOut): void {
+  callBare(op: Op, leaveForBail: () => void): void {
     this.#pushCall(op);
     this.code.openUnlikely();
     this.registers.store();
     this.flags.writeNote();
     this.flags.keep();
-    way.leaveForBail();
+    leaveForBail();
     this.code.close();
   }
 
@@ -240,7 +240,7 @@ export class BlockWriter {
    * As callInterpreter, for a function that goes elsewhere and may change privilege: leaves VCPU.rip in LOCAL.target, where the region may go on
    * if it is left at all for that.
    */
-  callAway(op: Op, way: WayOut): void {
+  callAway(op: Op, leaveForBail: () => void): void {
     const { code } = this;
     this.flags.writeNote();
     this.flags.keep();
@@ -248,7 +248,7 @@ export class BlockWriter {
     this.#pushCall(op);
     code.i32(MAY_GO_ON).op(W.i32Ne);
     code.openUnlikely();
-    way.leaveForBail();
+    leaveForBail();
     code.close();
     this.registers.reload();
     this.flags.restore();
@@ -266,23 +266,17 @@ export class BlockWriter {
     this.code.tee(LOCAL.trace).get(LOCAL.trace).i32(op.offset).op(W.i32Add, W.call).unsigned(FUNCTION.call);
   }
 
-  #call(op: Op, way: WayOut, beforeBail: () => void): void {
+  #call(op: Op, leaveForBail: () => void, beforeBail: () => void): void {
     const { code } = this;
     if (this.#micro !== undefined) code.get(LOCAL.base).get(LOCAL.microAddress).access(W.i64Store, VCPU.temporaryAddress);
     this.registers.store();
     this.#pushCall(op);
     code.openUnlikely();
     beforeBail();
-    way.leaveForBail();
+    leaveForBail();
     code.close();
     this.registers.reload();
   }
-}
-
-/** What a block does not know of the region around it. */
-export interface WayOut {
-  /** Leaves for the bail op, with everything in memory. */
-  leaveForBail(): void;
 }
 
 /** Pushes the address of the trace of `block`, whose number is a constant. */

@@ -112,9 +112,8 @@ export class FlagTracker {
   /** Brings what a loop has in locals home; elsewhere it is there. */
   keep(): void {
     if (!this.#isResident) return;
-    const code = this.#code;
-    for (const word of WORDS) code.get(LOCAL.base).get(LOCAL[word]).access(W.i64Store, VCPU[word]);
-    code.get(LOCAL.base).get(LOCAL.flagNote).access(W.i32Store, VCPU.regionFlags);
+    this.#storeWords();
+    this.#code.get(LOCAL.base).get(LOCAL.flagNote).access(W.i32Store, VCPU.regionFlags);
   }
 
   /** The other way round. */
@@ -132,6 +131,10 @@ export class FlagTracker {
 
   #loadWords(): void {
     for (const word of WORDS) this.#code.get(LOCAL.base).access(W.i64Load, VCPU[word]).set(LOCAL[word]);
+  }
+
+  #storeWords(): void {
+    for (const word of WORDS) this.#code.get(LOCAL.base).get(LOCAL[word]).access(W.i64Store, VCPU[word]);
   }
 
   /** Writes a word, or the note, to where it goes from block to block. */
@@ -196,23 +199,28 @@ export class FlagTracker {
   writeWords(): void {
     const state = this.#state;
     if (state.kind === "inherited") this.#demanded = true;
-    if (state.kind === "inherited") return;
-    if (state.kind === "words") return void this.#writeLoaded();
-    const { size, set } = state;
+    else if (state.kind === "words") this.#writeLoaded();
+    else {
+      this.#computeWords(state, (word, pushValue) => this.#put(word, pushValue));
+      this.#putNote(0);
+    }
+  }
+
+  /** Gives each word of the interpreter to `put`, with what pushes its value. */
+  #computeWords(state: Extract<FlagState, { set: number }>, put: (word: Word, pushValue: () => void) => void): void {
     const code = this.#code;
-    this.#put("flagResult", () => {
-      code.get(flagLocals(set).r);
-      signExtend(code, size);
+    put("flagResult", () => {
+      code.get(flagLocals(state.set).r);
+      signExtend(code, state.size);
     });
-    this.#put("flagAux", () => this.#writeAux(state));
-    this.#put("flagExtra", () => code.i64(0));
-    this.#putNote(0);
+    put("flagAux", () => this.#writeAux(state));
+    put("flagExtra", () => code.i64(0));
   }
 
   /** Words in locals go home. */
   #writeLoaded(): void {
     if (this.#isResident || this.#isAtHome) return;
-    for (const word of WORDS) this.#put(word, () => this.#code.get(LOCAL[word]));
+    this.#storeWords();
     this.#putNote(0);
   }
 
@@ -253,7 +261,7 @@ export class FlagTracker {
   /** Leaves the words in their locals, and goes on from there; whoever asks may change them. */
   settle(): void {
     this.#settle();
-    if (this.#state.kind === "words") this.#isAtHome = false;
+    this.#isAtHome = false;
   }
 
   /** As settle, for those who only read. */
@@ -266,13 +274,10 @@ export class FlagTracker {
       this.#state = { kind: "words" };
       return;
     }
-    const { size, set } = state;
-    const code = this.#code;
-    code.get(flagLocals(set).r);
-    signExtend(code, size);
-    code.set(LOCAL.flagResult);
-    this.#writeAux(state);
-    code.set(LOCAL.flagAux).i64(0).set(LOCAL.flagExtra);
+    this.#computeWords(state, (word, pushValue) => {
+      pushValue();
+      this.#code.set(LOCAL[word]);
+    });
     this.putWords();
   }
 

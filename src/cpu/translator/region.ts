@@ -17,7 +17,7 @@
  * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
 import { CACHES_SHUT, MODE_64, PC_CACHE_ENTRIES, RETURN_CACHE, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter, type Exits, pushTrace, type WayOut } from "./block-writer.js";
+import { BlockWriter, type Exits, pushTrace } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
 import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
@@ -36,6 +36,7 @@ const TRACE_INSTRUCTIONS = 20;
 const RETURN_RIP = RETURN_CACHE.distance;
 const RETURN_PLACE = RETURN_CACHE.distance + 8;
 const RETURN_MASK = RETURN_CACHE.mask;
+const ENTRY_MASK = (1 << ENTRY_BITS) - 1;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
 /** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
@@ -110,7 +111,7 @@ class RegionWriter {
     code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
     this.#writeEnd();
     const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
-    all.get(LOCAL.entry).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
+    all.get(LOCAL.entry).i32(ENTRY_MASK).op(W.i32And).set(LOCAL.entry);
     const unlikely = code.unlikely.map((offset) => all.length + offset);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely }, entries: this.#plan.entries };
@@ -143,15 +144,14 @@ class RegionWriter {
 
   // ------------------------------------------------------------------------------------------------ state
 
-  readonly #wayOut: WayOut = {
-    leaveForBail: () => {
-      const code = this.#code;
-      this.#charge(this.#traces[this.#block]!.instructions);
-      pushTrace(code, this.#block);
-      code.set(LOCAL.trace);
-      this.#answer(() => code.get(LOCAL.base).i32(VCPU_AREA.dispatchOps + OP_SIZE).op(W.i32Add));
-      code.op(W.return);
-    },
+  /** Leaves for the bail op, with everything in memory. */
+  readonly #leaveForBail = (): void => {
+    const code = this.#code;
+    this.#charge(this.#traces[this.#block]!.instructions);
+    pushTrace(code, this.#block);
+    code.set(LOCAL.trace);
+    this.#answer(() => code.get(LOCAL.base).i32(VCPU_AREA.dispatchOps + OP_SIZE).op(W.i32Add));
+    code.op(W.return);
   };
 
   // ------------------------------------------------------------------------------------------------ blocks and ops
@@ -279,7 +279,7 @@ class RegionWriter {
     }
     if (meaning.size === undefined) {
       if (AWAY_FUNCTIONS.has(meaning.run)) return this.#goAway(op);
-      if (!this.#writeFunction(op, meaning.run)) this.#w.callInterpreter(op, this.#wayOut);
+      if (!this.#writeFunction(op, meaning.run)) this.#w.callInterpreter(op, this.#leaveForBail);
       return false;
     }
     switch (meaning.run) {
@@ -299,7 +299,7 @@ class RegionWriter {
 
   /** Goes on where the interpreter's function goes to, by way of the PC cache of the privilege that it has left. */
   #goAway(op: Op): true {
-    this.#w.callAway(op, this.#wayOut);
+    this.#w.callAway(op, this.#leaveForBail);
     this.#gotoTarget();
     return true;
   }
@@ -308,10 +308,10 @@ class RegionWriter {
   #writeFunction(op: Op, name: string): boolean {
     const vector = VECTORS[name];
     if (vector !== undefined) {
-      return vector(this.#w, op, () => this.#w.callAside(op, this.#wayOut));
+      return vector(this.#w, op, () => this.#w.callAside(op, this.#leaveForBail));
     }
     if (BARE_FUNCTIONS.has(name)) {
-      this.#w.callBare(op, this.#wayOut);
+      this.#w.callBare(op, this.#leaveForBail);
       return true;
     }
     const [, family = name, size = "0"] = FUNCTION_NAME.exec(name) ?? [];
@@ -427,10 +427,7 @@ class RegionWriter {
     this.#checkCanonical(op);
     this.#code.get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP));
     w.flags.pass();
-    this.#charge(this.#executed);
-    w.registers.store();
-    w.flags.keep();
-    this.#code.branch(this.#comeBack);
+    this.#leaveFor(this.#comeBack);
     return true;
   }
 
@@ -445,7 +442,7 @@ class RegionWriter {
     this.#pushReturnEntry();
     code.tee(LOCAL.pointer).access(W.i64Load, RETURN_RIP).get(LOCAL.target).op(W.i64Ne).branch(this.#lookUp, W.brIf);
     this.#checkRequest(() => code.branch(this.#exits.toTarget));
-    code.get(LOCAL.pointer).access(W.i32Load, RETURN_PLACE).tee(LOCAL.link).i32((1 << ENTRY_BITS) - 1).op(W.i32And).set(LOCAL.entry);
+    code.get(LOCAL.pointer).access(W.i32Load, RETURN_PLACE).tee(LOCAL.link).i32(ENTRY_MASK).op(W.i32And).set(LOCAL.entry);
     code.get(LOCAL.link).i32(ENTRY_BITS).op(W.i32ShrU).tee(LOCAL.link).op(W.globalGet).unsigned(GLOBAL.slot).op(W.i32Ne);
     code.open(W.if);
     code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And, W.i32Eqz).branch(this.#exit, W.brIf);
@@ -464,10 +461,15 @@ class RegionWriter {
   #gotoTarget(withWords = false): void {
     if (withWords) this.#w.flags.writeWords();
     else this.#w.flags.pass();
+    this.#leaveFor(this.#lookUp);
+  }
+
+  /** Ends the block, whose flags have been passed on, and goes to `label` with everything in memory. */
+  #leaveFor(label: Label): void {
     this.#charge(this.#executed);
     this.#w.registers.store();
     this.#w.flags.keep();
-    this.#code.branch(this.#lookUp);
+    this.#code.branch(label);
   }
 
   /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, in another, or by the interpreter's hand. */

@@ -155,7 +155,7 @@ export class TraceReader {
       for (const { target, op } of successors(rip, read.ops)) {
         consider(target, () => target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target));
       }
-      for (const noted of read.ops.flatMap(notedTargets)) consider(this.rip(noted), () => this.isTranslatable(noted) ? noted : this.#find(this.rip(noted), this.gfn(noted)));
+      for (const noted of read.ops.flatMap(notedTargets)) consider(this.rip(noted), () => this.#present(noted));
     }
     return { traces: [...found.values()], isPart };
   }
@@ -165,9 +165,8 @@ export class TraceReader {
     if (!hasFarLink(op)) return 0;
     const trace = op.immediateLow >>> 0;
     if (trace === 0 || this.rip(trace) !== target) return 0;
-    if (this.isTranslatable(trace)) return trace;
-    const next = this.#find(target, this.gfn(trace));
-    if (next !== 0) this.#view.setUint32(from + op.offset + OP_LINK, next, true);
+    const next = this.#present(trace);
+    if (next !== trace && next !== 0) this.#view.setUint32(from + op.offset + OP_LINK, next, true);
     return next;
   }
 
@@ -184,6 +183,9 @@ export class TraceReader {
     }
     return 0;
   }
+
+  /** `trace`, or, if it was dropped, the one in its place, 0 when there is none. */
+  #present(trace: number): number { return this.isTranslatable(trace) ? trace : this.#find(this.rip(trace), this.gfn(trace)); }
 
   /** The trace that begins at `rip` in guest page `gfn`, 0 when there is none that can be translated. */
   #find(rip: bigint, gfn: number): number {
