@@ -1,19 +1,15 @@
 /** Regions that have been made before: who gets them, and who does not. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { VCPU_AREA } from "../abi/layout.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
-import { BareMachine } from "./bare-metal/machine.js";
-import { compileCore } from "./core.raw.js";
+import { ROUNDS, run } from "./bare-metal/tiers.js";
 import { RAX, RBX, RCX } from "./index.js";
 import { LIBRARY_REGIONS_MAX, type LibraryHost, type Recipe, TranslationLibrary } from "./translator/library.js";
 import { RecipeBook } from "./translator/recipe-book.js";
 
 const CODE = 0x10000;
-const ROUNDS = 3000;
-const BUDGET = 200;
 /** Too many for these programs: nothing becomes hot by itself. */
 const NEVER_HOT = 0x10_0000;
 
@@ -32,8 +28,6 @@ const ADDS = listing(CODE, `
 /** The same but for one instruction: SUB for ADD. */
 const SUBTRACTS: Listing = { ...ADDS, bytes: ADDS.bytes.map((byte, at) => (at === ADDS.bytes.length - 3 ? 0x29 : byte)) };
 
-const core = await compileCore(readFileSync(new URL("core.wasm", import.meta.url)));
-
 /** Without machine code, which is V8's business; `code` stands for it. */
 function host(code?: Uint8Array): LibraryHost {
   return { digest: (content) => createHash("sha256").update(content).digest("hex"), takeNativeCode: () => code, restoreModule: () => undefined };
@@ -42,21 +36,8 @@ function host(code?: Uint8Array): LibraryHost {
 interface Outcome { readonly rax: bigint; readonly rbx: bigint; readonly instructions: number; readonly regions: number; readonly known: number }
 
 function runProgram(program: Listing, translated: false | { library: TranslationLibrary; hotSamples?: number }): Outcome {
-  const machine = new BareMachine(core, 1, translated);
-  machine.budget = BUDGET;
-  machine.start("kernel64", program);
-  for (const [register, value] of [[RCX, ROUNDS], [RAX, 1], [RBX, 0]] as const) machine.state.setGpr(register, BigInt(value));
-  // More turns than a program of this length needs.
-  for (let round = 0; ; round++) {
-    try {
-      const stop = machine.run();
-      assert.equal(stop.exit, "hlt");
-      break;
-    } catch (error) {
-      if (round > ROUNDS) throw error;
-    }
-  }
-  const { state } = machine;
+  const { machine: { state }, stop } = run(program, { [RCX]: ROUNDS, [RAX]: 1, [RBX]: 0 }, translated);
+  assert.equal(stop.exit, "hlt");
   return {
     rax: state.gpr(RAX), rbx: state.gpr(RBX), instructions: state.instructionsRetired,
     regions: state.translation.regions, known: state.translation.known,

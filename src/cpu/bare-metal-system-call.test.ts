@@ -1,21 +1,16 @@
 /** System calls in a loop, in both tiers: regions go through SYSCALL, SYSRET and IRETQ by themselves, and stop where the dispatcher has to look. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { VCPU } from "../abi/layout.js";
 import { DATA, label, VECTOR } from "./bare-metal/harness.js";
 import { listing, type Listing } from "./bare-metal/listing.js";
-import { BareMachine, type BareTranslation, type Stop } from "./bare-metal/machine.js";
-import { compileCore } from "./core.raw.js";
+import { BareMachine, type BareTranslation } from "./bare-metal/machine.js";
+import { BUDGET, finish, type Finished, module, ROUNDS } from "./bare-metal/tiers.js";
 import { RAX, RBX, RDI, RDX, RSI } from "./index.js";
 
 const USER = 0x1_0000;
 const KERNEL = 0x1_2000;
-const ROUNDS = 3000;
 const HALF = 1000;
-/** Short turns, so that what is hot is translated while the program runs. */
-const BUDGET = 200;
-const TURNS_MAX = 1000;
 const USER_PAGE = 0x3_0000;
 const OTHER_USER_PAGE = 0x3_1000;
 /** Kernel selectors from 8 on, user's from 1B on; as the machine's GDT has them. */
@@ -86,8 +81,6 @@ const RETURNS_BY_IRET = listing(KERNEL, `
   48 cf        iretq
 `);
 
-const module = await compileCore(readFileSync(new URL("./core.wasm", import.meta.url)));
-
 function start(user: Listing, kernel: Listing, translated: false | BareTranslation): BareMachine {
   const machine = new BareMachine(module, 1, translated);
   machine.budget = BUDGET;
@@ -103,18 +96,6 @@ function start(user: Listing, kernel: Listing, translated: false | BareTranslati
   for (const [register, value] of [[RBX, ROUNDS], [RDX, HALF], [RSI, DATA + 0x800]] as const) state.setGpr(register, BigInt(value));
   return machine;
 }
-
-function finish(machine: BareMachine): Stop {
-  for (let turn = 0; ; turn++) {
-    try {
-      return machine.run();
-    } catch (error) {
-      if (turn > TURNS_MAX) throw error;
-    }
-  }
-}
-
-interface Finished { readonly machine: BareMachine; readonly stop: Stop }
 
 /** Runs in both tiers, and in lock step; all have to leave the same. Returns the translated one, in which regions have gone on by themselves. */
 function runAll(user: Listing, kernel: Listing): Finished {

@@ -1,22 +1,17 @@
 /** Programs whose loops run in translated code: what they compute, how often, and what ends or changes them in the middle. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { VCPU } from "../abi/layout.js";
 import { DATA, label, VECTOR } from "./bare-metal/harness.js";
-import { listing, type Listing } from "./bare-metal/listing.js";
-import { BareMachine, type Stop } from "./bare-metal/machine.js";
-import { compileCore } from "./core.raw.js";
+import { listing } from "./bare-metal/listing.js";
+import { BareMachine } from "./bare-metal/machine.js";
+import { BUDGET, type Finished, module, PAGE_BITS, ROUNDS, run } from "./bare-metal/tiers.js";
 import { RAX, RBX, RCX, RDX, RSI } from "./index.js";
 
 const CALLER = 0x10000;
 const CALLEE = 0x11000;
 const OTHER_CALLEE = 0x12000;
-const ROUNDS = 3000;
 const HALF = 1000;
-/** Short turns, so that what is hot is translated while the program runs. */
-const BUDGET = 200;
-const PAGE_BITS = 0x67n;
 
 const MIXED = listing(CALLER, `
   48 8d 04 48     again: lea rax, [rax+rcx*2]
@@ -129,25 +124,6 @@ const THREE_LOOPS = [
   `),
 ] as const;
 
-const module = await compileCore(readFileSync(new URL("./core.wasm", import.meta.url)));
-
-/** Runs `program` with these registers; `prepare` comes before the first instruction. */
-function run(program: Listing, registers: Readonly<Record<number, bigint | number>>, translated: boolean, prepare = (_machine: BareMachine): void => {}, limits: { regionsMax?: number } = {}): { machine: BareMachine; stop: Stop } {
-  const machine = new BareMachine(module, 1, translated && limits);
-  machine.budget = BUDGET;
-  machine.start("kernel64", program);
-  for (const [n, value] of Object.entries(registers)) machine.state.setGpr(Number(n), BigInt(value));
-  prepare(machine);
-  // More turns than a program of this length needs.
-  for (let round = 0; ; round++) {
-    try {
-      return { machine, stop: machine.run() };
-    } catch (error) {
-      if (round > ROUNDS) throw error;
-    }
-  }
-}
-
 /** Whether regions are left for a turn's budget, not each round. */
 function assertStays(machine: BareMachine): void {
   const { entries } = machine.state.translation;
@@ -161,7 +137,7 @@ function assertTranslated(machine: BareMachine): void {
 
 test("a loop with branches, a call and a return computes in translated code what the interpreter does, in as many instructions", () => {
   const registers = { [RCX]: ROUNDS, [RAX]: 0x1234_5678_9abc_def0n, [RBX]: 7 };
-  const [interpreted, translated] = [run(MIXED, registers, false), run(MIXED, registers, true)];
+  const [interpreted, translated] = [run(MIXED, registers, false), run(MIXED, registers, {})];
   assertTranslated(translated.machine);
   for (const n of [RAX, RBX, RCX]) assert.equal(translated.machine.state.gpr(n), interpreted.machine.state.gpr(n));
   assert.deepEqual(translated.stop, interpreted.stop);
@@ -169,13 +145,13 @@ test("a loop with branches, a call and a return computes in translated code what
 });
 
 test("a store to the page that runs is seen by the instruction behind it", () => {
-  const { machine } = run(PATCHES_ITSELF, { [RCX]: ROUNDS, [RDX]: HALF }, true);
+  const { machine } = run(PATCHES_ITSELF, { [RCX]: ROUNDS, [RDX]: HALF }, {});
   assertTranslated(machine);
   assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX)], [BigInt(ROUNDS - HALF), BigInt(HALF)]);
 });
 
 test("a store to another page of the same region is seen by the next call", () => {
-  const { machine } = run(PATCHES_CALLEE, { [RCX]: ROUNDS, [RDX]: HALF }, true, (bare) => bare.load(COUNTS_RAX));
+  const { machine } = run(PATCHES_CALLEE, { [RCX]: ROUNDS, [RDX]: HALF }, {}, { prepare: (bare) => bare.load(COUNTS_RAX) });
   assertTranslated(machine);
   assertStays(machine);
   assert.deepEqual([machine.state.gpr(RAX), machine.state.gpr(RBX)], [BigInt(ROUNDS - HALF + 1), BigInt(HALF - 1)]);
@@ -183,9 +159,11 @@ test("a store to another page of the same region is seen by the next call", () =
 
 test("a page of a region that the guest maps elsewhere is left behind", () => {
   const registers = { [RCX]: ROUNDS, [RDX]: HALF, [RBX]: 0x4000 + (CALLEE >> 12) * 8, [RSI]: BigInt(OTHER_CALLEE) | PAGE_BITS };
-  const { machine } = run(REMAPS_CALLEE, registers, true, (bare) => {
-    bare.load(COUNTS_RAX);
-    bare.load(COUNTS_RBX);
+  const { machine } = run(REMAPS_CALLEE, registers, {}, {
+    prepare: (bare) => {
+      bare.load(COUNTS_RAX);
+      bare.load(COUNTS_RBX);
+    },
   });
   assertTranslated(machine);
   assertStays(machine);
@@ -194,9 +172,9 @@ test("a page of a region that the guest maps elsewhere is left behind", () => {
 
 test("a region goes on in another that begins with a look at the flags", () => {
   const registers = { [RCX]: ROUNDS, [RDX]: HALF, [RBX]: CALLEE };
-  const [interpreted, translated] = [false, true].map((how) => run(CALLS_BY_TRAMPOLINE, registers, how, (bare) => {
-    for (const each of [READS_FLAGS, TRAMPOLINE]) bare.load(each);
-  })) as [ReturnType<typeof run>, ReturnType<typeof run>];
+  const [interpreted, translated] = ([false, {}] as const).map((how) => run(CALLS_BY_TRAMPOLINE, registers, how, {
+    prepare: (bare) => { for (const each of [READS_FLAGS, TRAMPOLINE]) bare.load(each); },
+  })) as [Finished, Finished];
   const { entries, links } = translated.machine.state.translation;
   assert.ok(links > ROUNDS && entries < ROUNDS / 10, `expected regions to go on in each other, got ${links} times, ${entries} entries`);
   assert.equal(translated.machine.state.gpr(RAX), interpreted.machine.state.gpr(RAX));
@@ -204,8 +182,8 @@ test("a region goes on in another that begins with a look at the flags", () => {
 
 test("a page fault in a region leaves the state of its instruction, flags included", () => {
   const registers = { [RBX]: DATA, [RCX]: ROUNDS };
-  const runs = [false, true].map((translated) => run(FILLS, registers, translated, (bare) => bare.map(DATA + 0x1000, 0n)));
-  const [interpreted, translated] = runs as [(typeof runs)[0], (typeof runs)[0]];
+  const prepare = (bare: BareMachine): void => bare.map(DATA + 0x1000, 0n);
+  const [interpreted, translated] = [run(FILLS, registers, false, { prepare }), run(FILLS, registers, {}, { prepare })];
   assertTranslated(translated.machine);
   assert.deepEqual(translated.stop, interpreted.stop);
   assert.deepEqual([translated.stop.vector, translated.stop.rip], [VECTOR.PF, CALLER]);
@@ -232,8 +210,8 @@ test("a breakpoint that is set on translated code stops there", () => {
 
 test("regions that are given up make room for others, and what ran in them goes on", () => {
   const registers = { [RSI]: 50, [RDX]: 300, [RAX]: 3, [RBX]: 5 };
-  const load = (machine: BareMachine): void => { for (const part of THREE_LOOPS) machine.load(part); };
-  const [interpreted, translated] = [run(THREE_LOOPS[0], registers, false, load), run(THREE_LOOPS[0], registers, true, load, { regionsMax: 1 })];
+  const prepare = (machine: BareMachine): void => { for (const part of THREE_LOOPS) machine.load(part); };
+  const [interpreted, translated] = [run(THREE_LOOPS[0], registers, false, { prepare }), run(THREE_LOOPS[0], registers, { regionsMax: 1 }, { prepare })];
   const { evictions, regions } = translated.machine.state.translation;
   assert.ok(evictions > 1 && regions > 2, `expected regions to be given up, got ${evictions} times, ${regions} regions`);
   for (const n of [RAX, RBX, RCX]) assert.equal(translated.machine.state.gpr(n), interpreted.machine.state.gpr(n));

@@ -11,31 +11,39 @@ export const ROUNDS = 3000;
 /** An entry of a page table: present, writable, the user's. */
 export const PAGE_BITS = 0x67n;
 /** Short turns, so that what is hot is translated while the program runs. */
-const BUDGET = 200;
+export const BUDGET = 200;
+/** More turns than a program of this length needs. */
 const TURNS_MAX = 1000;
 
 type Registers = Readonly<Record<number, bigint | number>>;
 
-const module = await compileCore(readFileSync(new URL("../core.wasm", import.meta.url)));
+/** The core. */
+export const module = await compileCore(readFileSync(new URL("../core.wasm", import.meta.url)));
 
 /** A program that has run, and how it ended. */
 export interface Finished { readonly machine: BareMachine; readonly stop: Stop }
 
 interface Plan { readonly start?: Start; readonly prepare?: (machine: BareMachine) => void }
 
-function run(program: Listing, registers: Registers, translated: false | BareTranslation, { start = "kernel64", prepare }: Plan): Finished {
+/** Runs `machine` until it stops, however many turns that takes. */
+export function finish(machine: BareMachine): Stop {
+  for (let turn = 0; ; turn++) {
+    try {
+      return machine.run();
+    } catch (error) {
+      if (turn > TURNS_MAX) throw error;
+    }
+  }
+}
+
+/** Runs `program` in short turns, translated or not. */
+export function run(program: Listing, registers: Registers, translated: false | BareTranslation, { start = "kernel64", prepare }: Plan = {}): Finished {
   const machine = new BareMachine(module, 1, translated);
   machine.budget = BUDGET;
   machine.start(start, program);
   for (const [n, value] of Object.entries(registers)) machine.state.setGpr(Number(n), BigInt(value));
   prepare?.(machine);
-  for (let turn = 0; ; turn++) {
-    try {
-      return { machine, stop: machine.run() };
-    } catch (error) {
-      if (turn > TURNS_MAX) throw error;
-    }
-  }
+  return { machine, stop: finish(machine) };
 }
 
 /** Runs in both tiers, and in lock step; both have to leave the same. Returns the translated one. */
