@@ -183,7 +183,7 @@ import { isCanonical } from "../page-walk";
 import { currentTlb, tlbEntry } from "../tlb";
 import { signedOverflow64 } from "../integer";
 import { writeRegionFlags } from "../region-flags";
-import { dropPcCache, pcCacheSlot, warmTrace } from "../code-cache";
+import { dropPcCache, noteMissedWindow, pcCacheSlot, warmTrace } from "../code-cache";
 import { checkDue, checkEntry, checkEvery, cutStretch, IDLE, lockStep, regionsHeld } from "../lock-step";
 import { dispatchExit, dispatchQuick, dispatchRemaining, dispatchTrace, enterDispatch, goesOnInRegion, leaveTrace, quickKey, regionOverdraft } from "../dispatch";
 ${registry.functionImports}
@@ -203,12 +203,15 @@ ${registry.functionCases}
 }
 
 /**
- * Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted. Returns 0, or 1: the region has to be left for the bail op, or 2: so it has,
+ * Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted, and notes that a window was missed in \`trace\`, if it is not 0. Returns 0, or 1: the region has to be left for the bail op, or 2: so it has,
  * unless it goes on at VCPU.rip by way of the PC cache, with the TLB of VCPU.regionTlb.
  */
 export function callFromRegion(trace: u32, op: u32): i32 {
   if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
-  if (op == 0) return 0;
+  if (op == 0) {
+    if (trace != 0) noteMissedWindow(trace);
+    return 0;
+  }
   setCurrentTrace(trace);
   store<u32>(cpu + L.VCPU_currentOp, op);
   const r = runFunction(load<u16>(op), op);

@@ -2,17 +2,17 @@
  * What all instructions of a region are written with: operands, guest memory, ways out.
  *
  * Where guest registers are is the business of register-file.ts. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
- * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its instruction.
+ * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its block (page-windows.ts).
  */
-import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
-import { GLOBAL, LOCAL, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
+import { PageWindows, type Place, pushEntry, pushHostAddress, type Window } from "./page-windows.js";
+import { GLOBAL, LOCAL, REGISTER_COUNT, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { RegisterFile } from "./register-file.js";
-import { type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
+import { isMemory, type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
 import { type CodeWriter, FUNCTION, type Label, W } from "./wasm-writer.js";
 
-const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
 /** Answer of callFromRegion (generate/run-loop.ts). */
 const MAY_GO_ON = 2;
@@ -29,12 +29,22 @@ export class BlockWriter {
   #trace!: Trace;
   #block = 0;
   #micro: Op | undefined;
+  readonly #windows: PageWindows;
+  /** How often the block's ops have an address by a register, and nothing else but a constant. */
+  #uses: readonly number[] = [];
+  /** Blocks of WebAssembly that were open when this one began. */
+  #depth = 0;
+  /** The linear address that was pushed last, if it is of a register and a constant. */
+  #place: Place | undefined;
+  /** Where in a window lies what was located last; undefined = it was looked up alone. */
+  #window: { readonly window: Window; readonly distance: number } | undefined;
   /** Whether the block has found out that SSE may be used; a function of the interpreter may change that. */
   #sseAllowed = false;
 
   constructor(readonly code: CodeWriter, exits: Exits) {
     this.flags = new FlagTracker(code);
-    this.registers = new RegisterFile(code);
+    this.#windows = new PageWindows(code);
+    this.registers = new RegisterFile(code, (register) => this.#windows.forgetRegister(register));
     this.exits = exits;
   }
 
@@ -48,8 +58,17 @@ export class BlockWriter {
     this.#sseAllowed = false;
     this.flags.begin(words);
     this.registers.beginBlock();
+    this.#windows.forget();
+    this.#uses = usesOf(trace);
+    this.#depth = this.code.depth;
     this.code.i32(block).set(LOCAL.exitBlock);
   }
+
+  /** Ends the block. */
+  end(): void { this.#windows.complete(); }
+
+  /** What is behind may not be done, for the block may be left here. */
+  part(): void { this.#windows.part(); }
 
   /** Remembers that the address micro-operation before the next op has left its result in LOCAL.microAddress; undefined = that op is done. */
   setMicro(micro: Op | undefined): void { this.#micro = micro; }
@@ -106,6 +125,7 @@ export class BlockWriter {
   /** Pushes the linear address of the memory operand. */
   pushAddress(op: Op): void {
     const { code } = this;
+    this.#place = placeOf(op);
     let isEmpty = !this.#pushCell(op.rm);
     if (op.index !== VCPU.zero) {
       this.#pushCell(op.index);
@@ -129,30 +149,85 @@ export class BlockWriter {
     return true;
   }
 
-  /** Takes the linear address from the stack and leaves in LOCAL.pointer where its `bytes` can be read (written); else the region is left at `op`. */
-  #locate(op: Op, bytes: number, tag: number): void {
+  /** Pushes the linear address `displacement` behind general register `register`. */
+  pushPlace(register: number, displacement: number): void {
+    this.code.get(this.register(register));
+    if (displacement !== 0) this.code.i64(displacement).op(W.i64Add);
+    this.#place = { register, displacement };
+  }
+
+  /**
+   * Takes the linear address from the stack, which pushAddress or pushPlace has pushed, and leaves in LOCAL.address; finds where its `bytes` can be read (written), for `access`; else
+   * the region is left at `op`.
+   */
+  #locate(op: Op, bytes: number, writes: boolean): void {
     const { code } = this;
-    // The hash of interpreter/tlb.ts, tlbEntry, times the size of an entry.
-    code.tee(LOCAL.address).i64(12 - TLB_ENTRY_SHIFT).op(W.i64ShrU).get(LOCAL.address).i64(24 - TLB_ENTRY_SHIFT).op(W.i64ShrU, W.i64Xor, W.i32Wrap)
-      .i32((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT).op(W.i32And).get(LOCAL.tlb).op(W.i32Add).set(LOCAL.tlbEntry);
-    code.get(LOCAL.address);
+    const place = this.#place;
+    this.#place = undefined;
+    this.#window = undefined;
+    code.set(LOCAL.address);
+    if (place === undefined || code.depth !== this.#depth || !this.#isRepeated(place.register)) return this.#lookUp(op, bytes, writes);
+    const { window, distance, isNew } = this.#windows.find(place, bytes, writes);
+    this.#window = { window, distance };
+    if (!isNew) {
+      code.get(window.local).set(LOCAL.pointer);
+      return;
+    }
+    window.writeLookUp(distance);
+    this.#exitIf(op, (first) => window.writeMissed(first));
+    window.writeFound();
+  }
+
+  /** Looks up the `bytes` at LOCAL.address alone. */
+  #lookUp(op: Op, bytes: number, writes: boolean): void {
+    const { code } = this;
+    pushEntry(code, LOCAL.address);
+    code.set(LOCAL.tlbEntry).get(LOCAL.address);
     if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
-    code.i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, tag).op(W.i64Ne);
+    code.i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, writes ? TLB_TAG_WRITE : TLB_TAG_READ).op(W.i64Ne);
     this.exitIf(op);
-    code.get(LOCAL.address).op(W.i32Wrap).get(LOCAL.tlbEntry).access(W.i32Load, TLB_ADDEND).op(W.i32Add).set(LOCAL.pointer);
+    pushHostAddress(code, LOCAL.address);
+    code.set(LOCAL.pointer);
   }
 
-  locateRead(op: Op, bytes: number): void { this.#locate(op, bytes, TLB_TAG_READ); }
-  locateWrite(op: Op, bytes: number): void { this.#locate(op, bytes, TLB_TAG_WRITE); }
+  /** Whether more than one op of the block has an address by `register` and a constant. */
+  #isRepeated(register: number): boolean { return this.#uses[register]! > 1; }
 
-  /** Pushes the `size` bits at LOCAL.pointer, zero extended. */
+  locateRead(op: Op, bytes: number): void { this.#locate(op, bytes, false); }
+  locateWrite(op: Op, bytes: number): void { this.#locate(op, bytes, true); }
+
+  /** Pushes the i32 from which `access` reaches what has been located. */
+  pushPointer(): void { this.code.get(LOCAL.pointer); }
+
+  /** Pushes the host address of what has been located. */
+  pushHostAddress(): void {
+    this.pushPointer();
+    if (this.#window === undefined) return;
+    this.code.op(W.i32Const);
+    this.#window.window.writeFromLow(this.#window.distance);
+    this.code.op(W.i32Add);
+  }
+
+  /** A load from, or a store to, what has been located; `opcode` is of SIMD if `simd`. */
+  access(opcode: number, simd = false): void {
+    const { code } = this;
+    if (simd) code.simd(opcode).op(0);
+    else code.op(opcode, 0);
+    if (this.#window === undefined) code.unsigned(0);
+    else this.#window.window.writeFromLow(this.#window.distance);
+  }
+
+  /** Pushes the `size` bits that have been located, zero extended. */
   load(size: number): void {
-    this.code.get(LOCAL.pointer).access(size === 64 ? W.i64Load : size === 32 ? W.i64Load32U : size === 16 ? W.i64Load16U : W.i64Load8U);
+    this.pushPointer();
+    this.access(size === 64 ? W.i64Load : size === 32 ? W.i64Load32U : size === 16 ? W.i64Load16U : W.i64Load8U);
   }
 
-  /** Stores the value of `local` as `size` bits at LOCAL.pointer. */
+  /** Stores the value of `local` as the `size` bits that have been located. */
   store(size: number, local: number): void {
-    this.code.get(LOCAL.pointer).get(local).access(size === 64 ? W.i64Store : size === 32 ? W.i64Store32 : size === 16 ? W.i64Store16 : W.i64Store8);
+    this.pushPointer();
+    this.code.get(local);
+    this.access(size === 64 ? W.i64Store : size === 32 ? W.i64Store32 : size === 16 ? W.i64Store16 : W.i64Store8);
   }
 
   /** Pushes the memory operand's `size` bits, zero extended. */
@@ -165,30 +240,42 @@ export class BlockWriter {
   /** Pushes the value of `local` on the guest's stack. */
   push(op: Op, local: number): void {
     const { code } = this;
-    code.get(this.stackPointer).i64(-8).op(W.i64Add);
+    this.pushPlace(RSP, -8);
     this.locateWrite(op, 8);
     this.store(64, local);
-    code.get(LOCAL.address).set(this.writtenRegister(RSP));
+    code.get(LOCAL.address);
+    this.setDerived(RSP, RSP, -8);
+  }
+
+  /** Takes the value on the stack for register `register`, which it is to be `by` above what register `from` is. */
+  setDerived(register: number, from: number, by: number): void {
+    const origin = this.#windows.originOf(from);
+    this.code.set(this.registers.assign(register));
+    this.#windows.derive(register, origin, by);
   }
 
   // ------------------------------------------------------------------------------------------------ ways out
 
   /** Leaves the region at `op`, of which nothing has happened, when the i32 on the stack is not 0. */
-  exitIf(op: Op): void {
+  exitIf(op: Op): void { this.#exitIf(op, (first) => this.code.i32(first)); }
+
+  #exitIf(op: Op, pushFirst: (first: number) => void): void {
     this.registers.flush();
     this.code.openUnlikely();
-    this.exitAt(op);
+    this.#exitAt(op, pushFirst);
     this.code.close();
   }
 
   /** Leaves the region at `op`, of which nothing has happened. */
-  exitAt(op: Op): void {
-    const { code } = this;
-    // A micro-operation belongs to its instruction: the interpreter has to do it too.
-    const first = this.#micro?.offset ?? op.offset;
+  exitAt(op: Op): void { this.#exitAt(op, (first) => this.code.i32(first)); }
+
+  /** As exitAt; `pushFirst` pushes the number of the op to go on with, which it gets. */
+  #exitAt(op: Op, pushFirst: (first: number) => void): void {
     this.flags.writeNote();
     this.registers.flush();
-    code.i32(first / OP_SIZE).set(LOCAL.exitOp).branch(this.exits.toOp);
+    // A micro-operation belongs to its instruction: the interpreter has to do it too.
+    pushFirst((this.#micro?.offset ?? op.offset) / OP_SIZE);
+    this.code.set(LOCAL.exitOp).branch(this.exits.toOp);
   }
 
   /** Leaves the region; the interpreter looks for the trace at `rip`. */
@@ -234,6 +321,7 @@ export class BlockWriter {
     this.flags.keep();
     leaveForBail();
     this.code.close();
+    this.endWindows();
   }
 
   /**
@@ -250,7 +338,7 @@ export class BlockWriter {
     code.openUnlikely();
     leaveForBail();
     code.close();
-    this.registers.reload();
+    this.#forget();
     this.flags.restore();
     this.flags.wordsCame();
     code.get(LOCAL.base).access(W.i32Load, VCPU.regionTlb).set(LOCAL.tlb).get(LOCAL.base).access(W.i64Load, VCPU.rip).set(LOCAL.target);
@@ -275,11 +363,40 @@ export class BlockWriter {
     beforeBail();
     leaveForBail();
     code.close();
-    this.registers.reload();
+    this.#forget();
   }
+
+  /** A function of the interpreter may have changed registers and mappings. */
+  #forget(): void {
+    this.registers.reload();
+    this.#windows.forget();
+  }
+
+  /** What may be done to memory has changed. */
+  endWindows(): void { this.#windows.complete(); }
 }
 
 /** Pushes the address of the trace of `block`, whose number is a constant. */
 export function pushTrace(code: CodeWriter, block: number): void {
   code.op(W.globalGet).unsigned(GLOBAL.traces).access(W.i32Load, block * TRACE_ADDRESS_SIZE);
+}
+
+const STACK_INSTRUCTIONS: ReadonlySet<string> = new Set(["push", "pop", "call", "callRm", "ret"]);
+
+/** The address of the memory operand of `op`, if it is a register and a constant. */
+function placeOf(op: Op): Place | undefined {
+  const register = op.index === VCPU.zero ? registerAt(op.rm) : undefined;
+  return register === undefined ? undefined : { register: register.number, displacement: op.displacement };
+}
+
+/** How often each general register and a constant are the address of something that `trace` accesses; never, where each access is to be looked up alone. */
+function usesOf(trace: Trace): number[] {
+  const uses = new Array<number>(REGISTER_COUNT).fill(0);
+  if (trace.isAlone) return uses;
+  for (const op of trace.ops) {
+    const place = isMemory(op) ? placeOf(op) : undefined;
+    if (place !== undefined) uses[place.register]!++;
+    if (STACK_INSTRUCTIONS.has(op.meaning?.run ?? "")) uses[RSP]!++;
+  }
+  return uses;
 }

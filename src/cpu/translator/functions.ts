@@ -217,15 +217,15 @@ const exchangeAccumulator: EmitFunction = (w, op, size) => {
   return true;
 };
 
-/** Leaves in LOCAL.pointer where an aligned operand of 32 or 64 bits can be changed at once; elsewhere the interpreter does it, under its lock. */
+/** Pushes where an aligned operand of 32 or 64 bits can be changed at once; elsewhere the interpreter does it, under its lock. */
 function locateAligned(w: BlockWriter, op: Op, size: number): boolean {
   if (size < 32) return false;
   const { code } = w;
   w.pushAddress(op);
   w.locateWrite(op, size / 8);
-  code.get(LOCAL.pointer).i32(size / 8 - 1).op(W.i32And);
+  code.get(LOCAL.address).op(W.i32Wrap).i32(size / 8 - 1).op(W.i32And);
   w.exitIf(op);
-  code.get(LOCAL.pointer);
+  w.pushHostAddress();
   return true;
 }
 
@@ -347,10 +347,12 @@ const swapGs: EmitFunction = (w, op) => {
 const leave: EmitFunction = (w, op) => {
   const { code } = w;
   if ((op.bits & OP_BITS_SIZE_MASK) !== 3) return false;
-  code.get(w.register(RBP));
+  w.pushPlace(RBP, 0);
   w.locateRead(op, 8);
   w.load(64);
-  code.get(LOCAL.address).i64(8).op(W.i64Add).set(w.writtenRegister(RSP)).set(w.writtenRegister(RBP));
+  code.get(LOCAL.address).i64(8).op(W.i64Add);
+  w.setDerived(RSP, RBP, 8);
+  code.set(w.writtenRegister(RBP));
   return true;
 };
 

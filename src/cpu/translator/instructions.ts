@@ -26,6 +26,12 @@ function pushSource(w: BlockWriter, { op, form, size }: Instruction, address: nu
   else w.loadOperand(op, size);
 }
 
+/** By how much `op`, of 64 bits, adds to its register; undefined = that is not known. */
+function steps(op: Op, name: string): number | undefined {
+  if ((name !== "add" && name !== "sub") || op.reg !== OPERAND_IMMEDIATE || op.immediateHigh !== op.immediateLow >> 31) return undefined;
+  return name === "add" ? op.immediateLow : -op.immediateLow;
+}
+
 function arithmetic(name: keyof typeof ARITHMETIC): Emit {
   const [kind, opcode] = ARITHMETIC[name];
   const writes = name !== "cmp" && name !== "test";
@@ -62,8 +68,10 @@ function arithmetic(name: keyof typeof ARITHMETIC): Emit {
     if (!writes) return true;
     if (inMemory) w.store(size, r);
     else {
+      const by = form === "r" && size === 64 ? steps(op, name) : undefined;
       code.get(r);
-      w.setRegister(load && form !== "r" ? op.reg : op.rm, size);
+      if (by === undefined) w.setRegister(load && form !== "r" ? op.reg : op.rm, size);
+      else w.setDerived(registerAt(op.rm)!.number, registerAt(op.rm)!.number, by);
     }
     return true;
   };
@@ -190,7 +198,8 @@ const move: Emit = (w, instruction) => {
   if (!w.isReadable(op.reg)) return false;
   if (form === "r") {
     w.pushValue(op, op.reg, size);
-    w.setRegister(op.rm, size);
+    if (size === 64 && op.reg !== OPERAND_IMMEDIATE) w.setDerived(registerAt(op.rm)!.number, registerAt(op.reg)!.number, 0);
+    else w.setRegister(op.rm, size);
     return true;
   }
   w.pushAddress(op);
@@ -273,9 +282,11 @@ const conditionalMove: Emit = (w, instruction) => {
 };
 
 const loadAddress: Emit = (w, { op, size }) => {
+  const from = op.index === VCPU.zero ? registerAt(op.rm) : undefined;
   w.pushAddress(op);
   w.truncate(size);
-  w.setRegister(op.reg, size);
+  if (size === 64 && from !== undefined) w.setDerived(registerAt(op.reg)!.number, from.number, op.displacement);
+  else w.setRegister(op.reg, size);
   return true;
 };
 
@@ -293,10 +304,12 @@ const push: Emit = (w, { op, form }) => {
 const pop: Emit = (w, { op, form }) => {
   const { code } = w;
   if (form !== "r") return false;
-  code.get(w.stackPointer);
+  w.pushPlace(RSP, 0);
   w.locateRead(op, 8);
   w.load(64);
-  code.set(LOCAL.value).get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP)).get(LOCAL.value);
+  code.set(LOCAL.value).get(w.stackPointer).i64(8).op(W.i64Add);
+  w.setDerived(RSP, RSP, 8);
+  code.get(LOCAL.value);
   w.setRegister(op.rm, 64);
   return true;
 };
@@ -312,6 +325,7 @@ function accessControl(open: boolean): Emit {
     if (open) code.get(LOCAL.base).access(W.i32Load, VCPU.cr4).i32(CR4_SMAP).op(W.i32And);
     else code.i32(0);
     code.op(W.select).set(LOCAL.tlb);
+    w.endWindows();
     return true;
   };
 }

@@ -11,20 +11,26 @@ export const LOCAL = {
   linkOp: 13,
   /** i32: address of the vCPU's state. */
   base: 14,
+  /** i32: where the windows of a block begin (page-windows.ts), WINDOWS of them. */
+  windows: 15,
   /** i64: the general registers RAX to R15. */
-  registers: 15,
-  flagResult: 31, flagAux: 32, flagExtra: 33,
-  /** A linear address; a value; the target of a jump; what the address micro-operation found. */
-  address: 34, value: 35, target: 36, microAddress: 37,
+  registers: 19,
+  flagResult: 35, flagAux: 36, flagExtra: 37,
+  /** A linear address; a value; the target of a jump; what the address micro-operation found; the linear address at which a window begins. */
+  address: 38, value: 39, target: 40, microAddress: 41, windowAddress: 42,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 38,
-  scratch: 46, scratch2: 47, scratch3: 48, scratch4: 49,
+  flagSets: 43,
+  scratch: 51, scratch2: 52, scratch3: 53, scratch4: 54,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 50, left: 51, right: 52, magnitude: 53,
+  vector: 55, left: 56, right: 57, magnitude: 58,
 } as const;
-export const I32_LOCALS = 10;
-export const I64_LOCALS = 35;
+export const I32_LOCALS = 14;
+export const I64_LOCALS = 36;
 export const V128_LOCALS = 4;
+export const WINDOWS = 4;
+/** In LOCAL.exitOp: the region is left because the TLB does not have the window of that op, and of others. */
+export const WINDOW_MISSED = 0x100;
+export const EXIT_OP_MASK = WINDOW_MISSED - 1;
 export const REGISTER_COUNT = 16;
 const REGISTER_BYTES = 8;
 /** Number of the stack pointer's register. */

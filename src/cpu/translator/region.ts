@@ -1,42 +1,21 @@
 /**
- * One region: the function that does what a set of traces does.
- *
- *   block exit
- *     block exitToOp                   ways out in the middle of a trace
- *       block exitToTarget             ways out to an address
- *         loop again
- *           block lookUp               to an address that is known only now, or that of a trace outside
- *             block comeBack           returns
- *               br_table entry
- *               the traces             blocks, and loops of them (control-flow.ts)
- *             end comeBack             by the return cache: `again`, or another region
- *           end lookUp                 by the PC cache: `again`, or another region, or the interpreter
- *   go on in another region, or answer where the interpreter goes on
- *
- * At the head of every loop, and wherever `again` is gone to, the budget and the request word are looked at, as the interpreter does between traces, so
- * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
+ * One region: the function that does what a set of traces does. What is around them is in region-frame.ts; they are blocks of WebAssembly, and loops of them (control-flow.ts).
  */
-import { CACHES_SHUT, MODE_64, PC_CACHE_ENTRIES, RETURN_CACHE, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
-import { BlockWriter, type Exits, pushTrace } from "./block-writer.js";
+import { MODE_64, SEGMENT_BASE, SEGMENT_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { BlockWriter, pushTrace } from "./block-writer.js";
 import { contains, type Item, type Level, type Loop, routeTo } from "./control-flow.js";
 import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
-import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, TRACE_ADDRESS_SIZE_SHIFT, V128_LOCALS } from "./region-layout.js";
+import { answer, checkRequest, ENTRY_MASK, noteReturn, RegionFrame } from "./region-frame.js";
+import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, V128_LOCALS } from "./region-layout.js";
 import { isNear, namedRegisters, planRegion, type RegionPlan } from "./region-plan.js";
-import { HANDLER_REGION, HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
+import { HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
 import { VECTORS } from "./vector.js";
-import { CodeWriter, ENTRY_BITS, FUNCTION, type FunctionCode, type Label, W } from "./wasm-writer.js";
+import { CodeWriter, FUNCTION, type FunctionCode, type Label, W } from "./wasm-writer.js";
 
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
 const ADDRESS_BITS = 48;
-const OP_SIZE_SHIFT = 5;
-const TRACE_INSTRUCTIONS = 20;
-/** Fields of a return cache's entry, from the PC cache's address on, and the bits of an address on the stack that choose one. */
-const RETURN_RIP = RETURN_CACHE.distance;
-const RETURN_PLACE = RETURN_CACHE.distance + 8;
-const RETURN_MASK = RETURN_CACHE.mask;
-const ENTRY_MASK = (1 << ENTRY_BITS) - 1;
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
 /** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
@@ -65,11 +44,7 @@ class RegionWriter {
   readonly #traces: readonly Trace[];
   readonly #wordBlocks: ReadonlySet<number>;
   readonly #plan: RegionPlan;
-  readonly #exit: Label;
-  readonly #again: Label;
-  readonly #lookUp: Label;
-  readonly #comeBack: Label;
-  readonly #exits: Exits;
+  readonly #frame: RegionFrame;
   readonly #w: BlockWriter;
   /** What is being written: the items of each level with their labels, and the loop's. */
   readonly #levels: (Level & { readonly labels: Label[]; readonly again: Label })[] = [];
@@ -84,62 +59,19 @@ class RegionWriter {
     this.#traces = traces;
     this.#wordBlocks = wordBlocks;
     this.#plan = plan;
-    this.#exit = this.#code.open(W.block);
-    const exitToOp = this.#code.open(W.block);
-    const exitToTarget = this.#code.open(W.block);
-    this.#again = this.#code.open(W.loop);
-    this.#lookUp = this.#code.open(W.block);
-    this.#comeBack = this.#code.open(W.block);
-    this.#exits = { toOp: exitToOp, toTarget: exitToTarget };
-    this.#w = new BlockWriter(this.#code, this.#exits);
+    this.#frame = new RegionFrame(this.#code);
+    this.#w = new BlockWriter(this.#code, this.#frame.exits);
   }
 
   write(): Region {
     const code = this.#code;
-    this.#writeItems(this.#plan.shape, undefined, this.#again);
-    code.close();
-    this.#writeComeBack();
-    code.close();
-    this.#writeLookUp();
-    code.close().close();
-    code.get(LOCAL.base).get(LOCAL.target).access(W.i64Store, VCPU.rip);
-    this.#pushExitTrace();
-    code.set(LOCAL.trace).get(LOCAL.base).i32(VCPU_AREA.dispatchOps).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit).close();
-    code.get(LOCAL.remaining);
-    this.#pushExitTrace();
-    code.tee(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
-    code.get(LOCAL.exitOp).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
-    this.#writeEnd();
+    this.#writeItems(this.#plan.shape, undefined, this.#frame.again);
+    this.#frame.end();
     const all = new CodeWriter().op(W.globalGet).unsigned(GLOBAL.base).set(LOCAL.base);
     all.get(LOCAL.entry).i32(ENTRY_MASK).op(W.i32And).set(LOCAL.entry);
     const unlikely = code.unlikely.map((offset) => all.length + offset);
     all.append(code.bytes);
     return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely }, entries: this.#plan.entries };
-  }
-
-  /** Pushes the address of the trace of LOCAL.exitBlock. */
-  #pushExitTrace(): void {
-    this.#code.get(LOCAL.exitBlock).i32(TRACE_ADDRESS_SIZE_SHIFT).op(W.i32Shl, W.globalGet).unsigned(GLOBAL.traces).op(W.i32Add).access(W.i32Load);
-  }
-
-  /** Goes on in the region of LOCAL.link, or answers. */
-  #writeEnd(): void {
-    const code = this.#code;
-    code.get(LOCAL.link);
-    code.open(W.if);
-    code.get(LOCAL.base).get(LOCAL.base).access(W.i64Load, VCPU.counterRegionLinks).i64(1).op(W.i64Add).access(W.i64Store, VCPU.counterRegionLinks);
-    code.get(LOCAL.link).i32(ENTRY_BITS).op(W.i32Shl).get(LOCAL.entry).op(W.i32Or).get(LOCAL.remaining).get(LOCAL.tlb).get(LOCAL.pcCache).get(LOCAL.pcEpoch);
-    code.op(W.returnCall).unsigned(FUNCTION.goOn).close();
-    this.#answer(() => code.get(LOCAL.exitOp));
-  }
-
-  /** Pushes the answer to the interpreter: the budget that is left, and the op to go on with, which is of LOCAL.trace or the dispatcher's. */
-  #answer(pushOp: () => void): void {
-    const code = this.#code;
-    code.get(LOCAL.base).get(LOCAL.trace).access(W.i32Store, VCPU.regionTrace).get(LOCAL.base).get(LOCAL.tlb).access(W.i32Store, VCPU.regionTlb);
-    code.get(LOCAL.remaining).op(W.i64ExtendU).i64(32).op(W.i64Shl);
-    pushOp();
-    code.op(W.i64ExtendU, W.i64Or);
   }
 
   // ------------------------------------------------------------------------------------------------ state
@@ -150,7 +82,7 @@ class RegionWriter {
     this.#charge(this.#traces[this.#block]!.instructions);
     pushTrace(code, this.#block);
     code.set(LOCAL.trace);
-    this.#answer(() => code.get(LOCAL.base).i32(VCPU_AREA.dispatchOps + OP_SIZE).op(W.i32Add));
+    answer(code, () => code.get(LOCAL.base).i32(VCPU_AREA.dispatchOps + OP_SIZE).op(W.i32Add));
     code.op(W.return);
   };
 
@@ -192,16 +124,16 @@ class RegionWriter {
     this.#residentLevel = this.#levels.length;
     this.#writeLoop(loop);
     this.#residentLevel = undefined;
-    w.exits = this.#exits;
+    w.exits = this.#frame.exits;
     const store = (): void => {
       w.registers.store();
       w.flags.keep();
     };
     code.op(W.unreachable).close();
     store();
-    code.branch(this.#exits.toOp).close();
+    code.branch(this.#frame.exits.toOp).close();
     store();
-    code.branch(this.#exits.toTarget);
+    code.branch(this.#frame.exits.toTarget);
     w.registers.endLoop();
     w.flags.endLoop();
   }
@@ -222,11 +154,12 @@ class RegionWriter {
     this.#executed = 0;
     w.begin(trace, block, needsWords);
     if (needsWords && this.#plan.entries.includes(block)) this.#resolveNote();
-    if (isHeader) this.#checkRequest(() => w.exitToRip(trace.rip));
+    if (isHeader) checkRequest(this.#code, () => w.exitToRip(trace.rip));
     for (const op of trace.ops) {
       if (op.length !== 0) this.#executed++;
       if (this.#writeOp(trace, op)) break;
     }
+    w.end();
     if (w.flags.demanded) this.demanding.add(block);
   }
 
@@ -239,15 +172,6 @@ class RegionWriter {
     flags.keep();
     code.i32(0).i32(0).op(W.call).unsigned(FUNCTION.call).op(W.drop);
     flags.restore();
-    code.close();
-  }
-
-  /** Writes `leave` for when the budget is used up or something is requested. */
-  #checkRequest(leave: () => void): void {
-    const code = this.#code;
-    code.get(LOCAL.remaining).i32(31).op(W.i32ShrS).get(LOCAL.base).access(W.i32Load, VCPU.request).op(W.i32Or);
-    code.openUnlikely();
-    leave();
     code.close();
   }
 
@@ -353,7 +277,7 @@ class RegionWriter {
     const { loop, items, labels, again } = this.#levels[level]!;
     const into = item === "again" ? loop : items[item];
     const go = (): void => {
-      if (item === "again" && block !== loop?.header) this.#checkRequest(() => this.#w.exitToRip(this.#traces[block]!.rip));
+      if (item === "again" && block !== loop?.header) checkRequest(code, () => this.#w.exitToRip(this.#traces[block]!.rip));
       if (through.length > 0 || into === undefined || (typeof into === "object" && into.dispatches)) code.i32(block).set(LOCAL.entry);
       code.branch(item === "again" ? again : labels[item]!);
     };
@@ -385,6 +309,7 @@ class RegionWriter {
     this.#w.flags.condition(condition);
     this.#w.registers.flush();
     this.#w.flags.flush();
+    this.#w.part();
     this.#code.open(W.if);
     this.#follow(trace, op, this.#plan.target(trace, op));
     this.#code.close();
@@ -401,10 +326,7 @@ class RegionWriter {
     this.#w.push(op, LOCAL.value);
     const block = this.#plan.blockByRip.get(rip);
     if (block === undefined || !this.#plan.entries.includes(block) || !isNear(trace, this.#traces[block]!)) return;
-    const code = this.#code;
-    this.#pushReturnEntry();
-    code.tee(LOCAL.pointer).i64(rip).access(W.i64Store, RETURN_RIP);
-    code.get(LOCAL.pointer).op(W.globalGet).unsigned(GLOBAL.slot).i32(ENTRY_BITS).op(W.i32Shl).i32(block).op(W.i32Or).access(W.i32Store, RETURN_PLACE);
+    noteReturn(this.#code, rip, block);
   }
 
   #indirect(trace: Trace, op: Op, isCall: boolean, form: string): true {
@@ -420,34 +342,15 @@ class RegionWriter {
 
   #return(op: Op): true {
     const w = this.#w;
-    this.#code.get(w.stackPointer);
+    w.pushPlace(RSP, 0);
     w.locateRead(op, 8);
     w.load(64);
     this.#code.set(LOCAL.target);
     this.#checkCanonical(op);
     this.#code.get(w.stackPointer).i64(8).op(W.i64Add).set(w.writtenRegister(RSP));
     w.flags.pass();
-    this.#leaveFor(this.#comeBack);
+    this.#leaveFor(this.#frame.comeBack);
     return true;
-  }
-
-  /** Pushes the address that, with RETURN_RIP or RETURN_PLACE, is that of the entry of the return cache for the place on the stack of LOCAL.address. */
-  #pushReturnEntry(): void {
-    this.#code.get(LOCAL.address).op(W.i32Wrap).i32(RETURN_MASK).op(W.i32And).get(LOCAL.pcCache).op(W.i32Add);
-  }
-
-  /** Goes to the trace behind the call that has left LOCAL.target at LOCAL.address on the stack, if a region has it; else looks it up. */
-  #writeComeBack(): void {
-    const code = this.#code;
-    this.#pushReturnEntry();
-    code.tee(LOCAL.pointer).access(W.i64Load, RETURN_RIP).get(LOCAL.target).op(W.i64Ne).branch(this.#lookUp, W.brIf);
-    this.#checkRequest(() => code.branch(this.#exits.toTarget));
-    code.get(LOCAL.pointer).access(W.i32Load, RETURN_PLACE).tee(LOCAL.link).i32(ENTRY_MASK).op(W.i32And).set(LOCAL.entry);
-    code.get(LOCAL.link).i32(ENTRY_BITS).op(W.i32ShrU).tee(LOCAL.link).op(W.globalGet).unsigned(GLOBAL.slot).op(W.i32Ne);
-    code.open(W.if);
-    code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And, W.i32Eqz).branch(this.#exit, W.brIf);
-    code.i32(0).set(LOCAL.link).branch(this.#exits.toTarget).close();
-    code.i32(0).set(LOCAL.link).branch(this.#again);
   }
 
   /** Leaves at `op`, which faults, when LOCAL.target is no canonical address. */
@@ -461,7 +364,7 @@ class RegionWriter {
   #gotoTarget(withWords = false): void {
     if (withWords) this.#w.flags.writeWords();
     else this.#w.flags.pass();
-    this.#leaveFor(this.#lookUp);
+    this.#leaveFor(this.#frame.lookUp);
   }
 
   /** Ends the block, whose flags have been passed on, and goes to `label` with everything in memory. */
@@ -470,29 +373,5 @@ class RegionWriter {
     this.#w.registers.store();
     this.#w.flags.keep();
     this.#code.branch(label);
-  }
-
-  /** Goes to the trace of LOCAL.target by way of the PC cache: in this region, in another, or by the interpreter's hand. */
-  #writeLookUp(): void {
-    const code = this.#code;
-    const { toTarget: exitToTarget } = this.#exits;
-    this.#checkRequest(() => code.branch(exitToTarget));
-    code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And).branch(exitToTarget, W.brIf);
-    code.get(LOCAL.target).op(W.i32Wrap).get(LOCAL.target).i64(14).op(W.i64ShrU, W.i32Wrap, W.i32Xor).i32(PC_CACHE_ENTRIES - 1).op(W.i32And)
-      .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
-    code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
-      .branch(exitToTarget, W.brIf);
-    code.get(LOCAL.linkOp);
-    code.openUnlikely();
-    // The entry's key and trace are the link's, the other way round.
-    code.get(LOCAL.linkOp).get(LOCAL.pointer).access(W.i64Load, 8).i64(32).op(W.i64Rotl).access(W.i64Store, OP_LINK).i32(0).set(LOCAL.linkOp).close();
-    code.get(LOCAL.pointer).access(W.i32Load, 12).tee(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE).i32(HANDLER_REGION).op(W.i32Eq);
-    code.open(W.if);
-    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 8).set(LOCAL.entry);
-    code.get(LOCAL.trace).access(W.i32Load, TRACE_HEADER_SIZE + 4).tee(LOCAL.link).op(W.globalGet).unsigned(GLOBAL.slot).op(W.i32Ne).branch(this.#exit, W.brIf);
-    code.i32(0).set(LOCAL.link).branch(this.#again);
-    code.close();
-    code.get(LOCAL.remaining).get(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).tee(LOCAL.count).i32(0).op(W.i32LtS).branch(exitToTarget, W.brIf);
-    code.get(LOCAL.count).set(LOCAL.remaining).get(LOCAL.trace).i32(TRACE_HEADER_SIZE).op(W.i32Add).set(LOCAL.exitOp).branch(this.#exit);
   }
 }

@@ -24,7 +24,8 @@ export class RegisterFile {
   /** In a loop with resident registers: which they are, and which of them it may change. */
   #resident: { readonly used: number; readonly written: number } | undefined;
 
-  constructor(code: CodeWriter) { this.#code = code; }
+  /** `onChange` is told of each register that is about to be given another value. */
+  constructor(code: CodeWriter, readonly onChange: (register: number) => void) { this.#code = code; }
 
   get isResident(): boolean { return this.#resident !== undefined; }
 
@@ -57,17 +58,19 @@ export class RegisterFile {
   /** As read, for one that is going to be changed. */
   change(number: number): number {
     const local = this.read(number);
-    this.#note(1 << number);
+    this.#note(number);
     return local;
   }
 
   /** Local of register `number`, which the very next instruction sets. */
   assign(number: number): number {
-    this.#note(1 << number);
+    this.#note(number);
     return LOCAL.registers + number;
   }
 
-  #note(bit: number): void {
+  #note(number: number): void {
+    const bit = 1 << number;
+    this.onChange(number);
     if (this.#resident !== undefined) this.#assertResident(this.#resident.written, bit);
     else {
       this.#valid |= bit;

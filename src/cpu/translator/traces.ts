@@ -1,7 +1,7 @@
 /**
  * Reads the interpreter's traces and op records (interpreter/op.ts) out of a vCPU's area, and finds those that belong together.
  */
-import { HEAT_OF_SAMPLE, MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { HEAT_OF_SAMPLE, MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, VCPU, VCPU_AREA, WINDOWS_MISSED_MAX } from "../../abi/layout.js";
 import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
@@ -19,6 +19,8 @@ const PAGE_SHIFT = 12n;
 const OP_IMMEDIATE = 24;
 /** Key of a PC cache's entry: its epoch above the mode. */
 export const PC_CACHE_KEY_EPOCH_SHIFT = 2;
+/** u32 in the op in front of a region's trace: how often a window was missed in it (interpreter/op.ts). */
+const REGION_WINDOWS_MISSED = 12;
 /** u32 in a direct branch: the trace that it is linked to. */
 export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
@@ -63,6 +65,8 @@ export interface Trace {
   readonly gfn: number;
   /** The guest page in which its only instruction ends, if that is another one. */
   readonly secondGfn: number | undefined;
+  /** Whether each access to memory is to be looked up alone: looking them up together has failed too often. */
+  readonly isAlone: boolean;
   readonly instructions: number;
   readonly ops: readonly Op[];
 }
@@ -89,6 +93,9 @@ export class TraceReader {
     return handler === HANDLER_REGION || handler === HANDLER_REGION_AWAITED;
   }
 
+  /** Whether windows were missed in `trace`, of a region, so often that it is to be translated without. */
+  hasMissedWindows(trace: number): boolean { return this.isOfRegion(trace) && this.#view.getUint32(trace + TRACE_HEADER_SIZE + REGION_WINDOWS_MISSED, true) >= WINDOWS_MISSED_MAX; }
+
   gfn(trace: number): number { return this.#view.getUint32(trace + 8, true); }
   rip(trace: number): bigint { return this.#view.getBigUint64(trace, true); }
 
@@ -96,7 +103,7 @@ export class TraceReader {
   read(trace: number): Trace {
     const { ops } = this.#readOps(trace, () => true);
     const second = this.#view.getUint32(trace + 28, true);
-    return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, instructions: this.#view.getUint16(trace + 20, true), ops };
+    return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, isAlone: this.hasMissedWindows(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
   }
 
   /** Reads those of the ops of `trace` whose handlers pass `test`; `count` is of all. */

@@ -145,10 +145,11 @@ export class Translator {
     // One that is hot though a region has it is come to in the middle of a loop, or it is due for more.
     const isShut = isHot && this.#shut.delete(trace);
     const again = reader.isOfRegion(trace);
-    if (again && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
+    const isMended = again && reader.hasMissedWindows(trace);
+    if (again && !isMended && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
     const known = again ? undefined : this.#recipes.match(trace, reader);
     if (known !== undefined) return this.#request(known.traces, known.first, false);
-    if (!isHot) return undefined;
+    if (!isHot && !isMended) return undefined;
     const { traces, isPart } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
     return this.#request(traces, trace, !isPart);
   }

@@ -21,7 +21,7 @@ const INFINITY_BITS = 0x7ff0_0000_0000_0000n;
 const TWO_TO_31 = 0x41e0_0000_0000_0000n;
 const TWO_TO_63 = 0x43e0_0000_0000_0000n;
 
-/** Checks what has to be checked, and leaves in LOCAL.pointer where the source is, when it is in memory. */
+/** Checks what has to be checked, and finds where the source is, when it is in memory. */
 function locateSource(w: BlockWriter, op: Op, bytes: number, aligned: boolean): void {
   w.checkSse(op);
   if (!isMemory(op)) return;
@@ -38,10 +38,23 @@ function pushAddress(w: BlockWriter, op: Op, aligned: boolean): void {
   w.code.get(LOCAL.address);
 }
 
-/** Pushes the base of the source that was located, and returns its offset from there. */
-function pushSource(w: BlockWriter, op: Op): number {
-  w.code.get(isMemory(op) ? LOCAL.pointer : LOCAL.base);
-  return isMemory(op) ? 0 : op.rm;
+/** Pushes the base of the operand that was located, or of the register. */
+function pushBase(w: BlockWriter, op: Op): void {
+  if (isMemory(op)) w.pushPointer();
+  else w.code.get(LOCAL.base);
+}
+
+/** A load or store by that base; `opcode` is of SIMD if `simd`. */
+function access(w: BlockWriter, op: Op, opcode: number, simd = false): void {
+  if (isMemory(op)) w.access(opcode, simd);
+  else if (simd) w.code.simdAccess(opcode, op.rm);
+  else w.code.access(opcode, op.rm);
+}
+
+/** Pushes what `opcode` loads of the operand. */
+function pushSource(w: BlockWriter, op: Op, opcode: number, simd = false): void {
+  pushBase(w, op);
+  access(w, op, opcode, simd);
 }
 
 /** Pushes the XMM register at offset `register` of the vCPU's state. */
@@ -53,7 +66,7 @@ function binary(write: (w: BlockWriter, op: Op, destination: () => void, source:
     const { code } = w;
     locateSource(w, op, 16, true);
     code.get(LOCAL.base);
-    write(w, op, () => { pushRegister(code, op.reg); }, () => { code.simdAccess(SIMD.load, pushSource(w, op)); });
+    write(w, op, () => { pushRegister(code, op.reg); }, () => { pushSource(w, op, SIMD.load, true); });
     code.simdAccess(SIMD.store, op.reg);
     return true;
   };
@@ -109,7 +122,9 @@ const shiftBytes = (left: boolean): EmitVector => (w, op) => {
 /** Loads of a whole register, or of its low part with the rest cleared. */
 const load = (opcode: number, bytes: number, aligned = false): EmitVector => (w, op) => {
   locateSource(w, op, bytes, aligned);
-  w.code.get(LOCAL.base).simdAccess(opcode, pushSource(w, op)).simdAccess(SIMD.store, op.reg);
+  w.code.get(LOCAL.base);
+  pushSource(w, op, opcode, true);
+  w.code.simdAccess(SIMD.store, op.reg);
   return true;
 };
 
@@ -124,7 +139,9 @@ const loadScalar = (size: 32 | 64): EmitVector => (w, op) => {
 /** MOVLPS, MOVHPS and their like from memory: one half. */
 const loadHalf = (offset: number): EmitVector => (w, op) => {
   locateSource(w, op, 8, false);
-  w.code.get(LOCAL.base).access(W.i64Load, pushSource(w, op)).access(W.i64Store, op.reg + offset);
+  w.code.get(LOCAL.base);
+  pushSource(w, op, W.i64Load);
+  w.code.access(W.i64Store, op.reg + offset);
   return true;
 };
 
@@ -135,8 +152,9 @@ const store = (aligned: boolean): EmitVector => (w, op) => {
     pushAddress(w, op, aligned);
     w.locateWrite(op, 16);
   }
-  const offset = pushSource(w, op);
-  pushRegister(code, op.reg).simdAccess(SIMD.store, offset);
+  pushBase(w, op);
+  pushRegister(code, op.reg);
+  access(w, op, SIMD.store, true);
   return true;
 };
 
@@ -149,8 +167,9 @@ const storePart = (size: 32 | 64, offset = 0, clears = false): EmitVector => (w,
     w.pushAddress(op);
     w.locateWrite(op, size / 8);
   }
-  const target = pushSource(w, op);
-  code.get(LOCAL.base).access(W.i64Load, op.reg + offset).access(size === 64 ? W.i64Store : W.i64Store32, target);
+  pushBase(w, op);
+  code.get(LOCAL.base).access(W.i64Load, op.reg + offset);
+  access(w, op, size === 64 ? W.i64Store : W.i64Store32);
   return true;
 };
 
@@ -187,7 +206,8 @@ function pushIsSafe(w: BlockWriter, local: number): void {
 /** Leaves the source's 64 bits in LOCAL.scratch2 and the destination's in LOCAL.value. */
 function loadDoubles(w: BlockWriter, op: Op): void {
   locateSource(w, op, 8, false);
-  w.code.access(W.i64Load, pushSource(w, op)).set(LOCAL.scratch2).get(LOCAL.base).access(W.i64Load, op.reg).set(LOCAL.value);
+  pushSource(w, op, W.i64Load);
+  w.code.set(LOCAL.scratch2).get(LOCAL.base).access(W.i64Load, op.reg).set(LOCAL.value);
 }
 
 /**
@@ -251,7 +271,8 @@ const ordinary = (w: BlockWriter, local: number): void => {
 const packed = (opcode: number, pushAllowed: (w: BlockWriter) => void): EmitVector => (w, op, aside) => {
   const { code } = w;
   locateSource(w, op, 16, true);
-  code.simdAccess(SIMD.load, pushSource(w, op)).set(LOCAL.right);
+  pushSource(w, op, SIMD.load, true);
+  code.set(LOCAL.right);
   pushRegister(code, op.reg).tee(LOCAL.left).get(LOCAL.right).simd(opcode).set(LOCAL.vector);
   pushAllowed(w);
   code.simd(SIMD.i64AllTrue);
@@ -291,7 +312,8 @@ function pushQuotientAllowed(w: BlockWriter): void {
 const truncateDouble = (size: 32 | 64): EmitVector => (w, op, aside) => {
   const { code } = w;
   locateSource(w, op, 8, false);
-  code.access(W.i64Load, pushSource(w, op)).tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
+  pushSource(w, op, W.i64Load);
+  code.tee(LOCAL.value).i64(SIGN_MASK).op(W.i64And).i64(size === 32 ? TWO_TO_31 : TWO_TO_63).op(W.i64LtU);
   nativelyOr(w, aside, () => {
     code.get(LOCAL.value).op(W.f64FromBits);
     if (size === 32) code.op(W.i32TruncF64S, W.i64ExtendU);

@@ -25,6 +25,9 @@ const FUNCTION_TYPE = 0x60;
 const SHARED_WITH_MAXIMUM = 3;
 const MODULE_HEAD = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0] as const;
 
+/** Bytes of a number that is written later. */
+const LATER_SIZE = 5;
+
 /** A place that branches may go to. */
 export interface Label { readonly depth: number }
 
@@ -40,6 +43,8 @@ export class CodeWriter {
   get length(): number { return this.#length; }
   get bytes(): Uint8Array { return this.#bytes.subarray(0, this.#length); }
   get unlikely(): readonly number[] { return this.#unlikely; }
+  /** How many blocks are open. */
+  get depth(): number { return this.#depth; }
 
   /** Appends one byte, an opcode of W mostly. */
   op(...bytes: number[]): this {
@@ -80,6 +85,20 @@ export class CodeWriter {
     }
     return this.op(value & 0x7f);
   }
+
+  /** A number of at most 31 bits that `patch` writes later, of an opcode that takes it signed or unsigned. Returns its place. */
+  later(): number {
+    this.op(...new Array<number>(LATER_SIZE).fill(0x80));
+    return this.#length - LATER_SIZE;
+  }
+
+  /** Writes the number at `place`, of at least 0 if the opcode takes it unsigned. */
+  patch(place: number, value: number): void {
+    for (let byte = 0; byte < LATER_SIZE; byte++) this.#bytes[place + byte] = ((value >> (7 * byte)) & 0x7f) | (byte < LATER_SIZE - 1 ? 0x80 : 0);
+  }
+
+  /** Writes one byte at `place`. */
+  patchByte(place: number, byte: number): void { this.#bytes[place] = byte; }
 
   /** i32.const; addresses above 2 GiB are negative there. */
   i32(value: number): this { return this.op(W.i32Const).signed(value); }
