@@ -1,4 +1,4 @@
-/** Loops whose accesses are looked up together (translator/page-windows.ts), in both tiers: over page ends, at what may not be written, and where mappings change in between. */
+/** Loops whose accesses are looked up together (translator/page-windows.ts) or in the page of the round before (kept-pages.ts), in both tiers: over page ends, at what may not be written, and where mappings change in between. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VCPU, WINDOWS_MISSED_MAX } from "../abi/layout.js";
@@ -123,6 +123,34 @@ const FORGETS_STAC = listing(0x10000, `
   f4           hlt
 `);
 
+/** Of each access the page is another one now and then; the first and the third lie in two at times. */
+const WALKS = listing(0x10000, `
+  4a 03 04 16     again: add rax, [rsi+r10]
+  4a 89 04 17     mov [rdi+r10], rax
+  42 33 5c 16 02  xor ebx, [rsi+r10+2]
+  42 80 04 57 03  add byte ptr [rdi+r10*2], 3
+  49 83 c2 0c     add r10, 12
+  48 ff c9        dec rcx
+  75 e5           jnz again
+  f4              hlt
+`);
+
+/** Reads a page of the kernel (RDI) and, opened, one of user mode (RSI) in turns; once that without having opened it. */
+const OPENS = listing(0x10000, `
+  49 89 f8     again: mov r8, rdi
+  f6 c1 01     test cl, 1
+  74 06        je over
+  0f 01 cb     stac
+  49 89 f0     mov r8, rsi
+  48 39 d1     over: cmp rcx, rdx
+  4c 0f 44 c6  cmove r8, rsi
+  4b 03 04 10  access: add rax, [r8+r10]
+  0f 01 ca     clac
+  48 ff c9     dec rcx
+  75 df        jnz again
+  f4           hlt
+`);
+
 function fill(machine: BareMachine): void {
   for (let page = DATA; page < DATA + 0x1_0000; page += PAGE) machine.write(page, Array.from({ length: PAGE }, (_, at) => (at * 7 + (page >> 12)) & 0xff));
 }
@@ -175,12 +203,23 @@ test("a page that is mapped elsewhere between two accesses is looked up anew", (
   assert.ok(finished.machine.state.translation.entries > 0);
 });
 
-test("what CLAC has shut is shut for the next access by the same register", () => {
+for (const [what, program, fault] of [["by the same register", FORGETS_STAC, "shut"], ["of the next round", OPENS, "access"]] as const) {
+  test(`what CLAC has shut is shut for the next access ${what}`, () => {
+    const prepare = (machine: BareMachine): void => {
+      fill(machine);
+      machine.state.writeU64(VCPU.cr4, machine.state.readU64(VCPU.cr4) | SMAP);
+      for (const page of [AT.idt, AT.gdt, AT.tss & ~0xfff, AT.halts, AT.stackTop - PAGE, program.origin, DATA + PAGE]) machine.map(page, BigInt(page) | SUPERVISOR_BITS);
+    };
+    const { stop, machine } = runAll(program, { [RCX]: ROUNDS, [RDX]: HALF, [RSI]: DATA, [RDI]: DATA + PAGE }, { prepare });
+    assert.deepEqual([stop.vector, stop.rip, machine.state.gpr(RCX)], [VECTOR.PF, label(program, fault), BigInt(HALF)]);
+  });
+}
+
+test("a loop that keeps pages goes on to the next ones", () => {
+  // The pages that are read lie in memory the other way round.
   const prepare = (machine: BareMachine): void => {
     fill(machine);
-    machine.state.writeU64(VCPU.cr4, machine.state.readU64(VCPU.cr4) | SMAP);
-    for (const page of [AT.idt, AT.gdt, AT.tss & ~0xfff, AT.halts, AT.stackTop - PAGE, FORGETS_STAC.origin]) machine.map(page, BigInt(page) | SUPERVISOR_BITS);
+    for (let page = 0; page < 8; page++) machine.map(DATA + page * PAGE, BigInt(DATA + (7 - page) * PAGE) | PAGE_BITS);
   };
-  const { stop, machine } = runAll(FORGETS_STAC, { [RCX]: ROUNDS, [RDX]: HALF, [RSI]: DATA }, { prepare });
-  assert.deepEqual([stop.vector, stop.rip, machine.state.gpr(RCX)], [VECTOR.PF, label(FORGETS_STAC, "shut"), BigInt(HALF)]);
+  assertInRegions(runAll(WALKS, { [RCX]: 2200, [RSI]: DATA + 3, [RDI]: DATA + 8 * PAGE }, { prepare }));
 });

@@ -7,6 +7,7 @@
 import { TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
+import { KeptPages } from "./kept-pages.js";
 import { PageWindows, type Place, pushEntry, pushHostAddress, type Window } from "./page-windows.js";
 import { GLOBAL, LOCAL, REGISTER_COUNT, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { RegisterFile } from "./register-file.js";
@@ -26,10 +27,13 @@ export class BlockWriter {
   readonly registers: RegisterFile;
   /** Those of a loop with resident registers store them. */
   exits: Exits;
+  /** Whether FUNCTION.helper, which is that of page-windows.ts, has been called. */
+  callsHelper = false;
   #trace!: Trace;
   #block = 0;
   #micro: Op | undefined;
   readonly #windows: PageWindows;
+  readonly #kept: KeptPages;
   /** How often the block's ops have an address by a register, and nothing else but a constant. */
   #uses: readonly number[] = [];
   /** Blocks of WebAssembly that were open when this one began. */
@@ -44,6 +48,7 @@ export class BlockWriter {
   constructor(readonly code: CodeWriter, exits: Exits) {
     this.flags = new FlagTracker(code);
     this.#windows = new PageWindows(code);
+    this.#kept = new KeptPages(code);
     this.registers = new RegisterFile(code, (register) => this.#windows.forgetRegister(register));
     this.exits = exits;
   }
@@ -169,24 +174,54 @@ export class BlockWriter {
     if (place === undefined || code.depth !== this.#depth || !this.#isRepeated(place.register)) return this.#lookUp(op, bytes, writes);
     const { window, distance, isNew } = this.#windows.find(place, bytes, writes);
     this.#window = { window, distance };
-    if (!isNew) {
-      code.get(window.local).set(LOCAL.pointer);
-      return;
+    if (this.#trace.missesWindows) this.#locateAnyway(op, bytes, writes, isNew);
+    else if (isNew) {
+      window.writeLookUp(distance);
+      this.#exitIf(op, (first) => window.writeMissed(first));
+      window.writeFound();
+    } else code.get(window.local).set(LOCAL.pointer);
+  }
+
+  /** As #locate, in a block whose windows are often missed: the access has one, which begins here or (`isNew` false) has been looked up, and looks itself up where that is not there. */
+  #locateAnyway(op: Op, bytes: number, writes: boolean, isNew: boolean): void {
+    const { code } = this;
+    const { window, distance } = this.#window!;
+    this.callsHelper = true;
+    this.registers.flush();
+    if (isNew) window.writeLookUp(distance);
+    else window.pushIsMissing();
+    code.openUnlikely();
+    if (isNew) code.i32(0).set(window.local);
+    code.get(LOCAL.tlb);
+    if (writes) code.i32(TLB_TAG_WRITE).op(W.i32Add);
+    code.get(LOCAL.address).get(LOCAL.address);
+    if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
+    code.op(W.call).unsigned(FUNCTION.helper).tee(LOCAL.pointer).op(W.i32Eqz);
+    this.exitIf(op);
+    code.get(LOCAL.pointer).op(W.i32Const);
+    window.writeFromLow(distance);
+    code.op(W.i32Sub).set(LOCAL.pointer);
+    if (isNew) {
+      code.op(W.else);
+      window.writeFound();
     }
-    window.writeLookUp(distance);
-    this.#exitIf(op, (first) => window.writeMissed(first));
-    window.writeFound();
+    code.close();
   }
 
   /** Looks up the `bytes` at LOCAL.address alone. */
   #lookUp(op: Op, bytes: number, writes: boolean): void {
     const { code } = this;
-    pushEntry(code, LOCAL.address);
-    code.set(LOCAL.tlbEntry).get(LOCAL.address);
-    if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
-    code.i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, writes ? TLB_TAG_WRITE : TLB_TAG_READ).op(W.i64Ne);
-    this.exitIf(op);
-    pushHostAddress(code, LOCAL.address);
+    const findEntry = (): void => {
+      pushEntry(code, LOCAL.address);
+      code.set(LOCAL.tlbEntry).get(LOCAL.address);
+      if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
+      code.i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, writes ? TLB_TAG_WRITE : TLB_TAG_READ).op(W.i64Ne);
+      this.exitIf(op);
+    };
+    if (!this.#kept.pushKept(bytes, findEntry)) {
+      findEntry();
+      pushHostAddress(code, LOCAL.address);
+    }
     code.set(LOCAL.pointer);
   }
 
@@ -321,7 +356,7 @@ export class BlockWriter {
     this.flags.keep();
     leaveForBail();
     this.code.close();
-    this.endWindows();
+    this.forgetPages();
   }
 
   /**
@@ -370,10 +405,28 @@ export class BlockWriter {
   #forget(): void {
     this.registers.reload();
     this.#windows.forget();
+    this.#kept.forget();
   }
 
   /** What may be done to memory has changed. */
-  endWindows(): void { this.#windows.complete(); }
+  forgetPages(): void {
+    this.#windows.complete();
+    this.#kept.forget();
+  }
+
+  /** Begins a loop whose registers, of which `used` are used and `written` may be changed, and flags are in locals. */
+  beginLoop(used: number, written: number): void {
+    this.registers.beginLoop(used, written);
+    this.flags.beginLoop();
+    this.#kept.beginLoop();
+  }
+
+  /** Ends that. */
+  endLoop(): void {
+    this.registers.endLoop();
+    this.flags.endLoop();
+    this.#kept.endLoop();
+  }
 }
 
 /** Pushes the address of the trace of `block`, whose number is a constant. */
@@ -389,10 +442,9 @@ function placeOf(op: Op): Place | undefined {
   return register === undefined ? undefined : { register: register.number, displacement: op.displacement };
 }
 
-/** How often each general register and a constant are the address of something that `trace` accesses; never, where each access is to be looked up alone. */
+/** How often each general register and a constant are the address of something that `trace` accesses. */
 function usesOf(trace: Trace): number[] {
   const uses = new Array<number>(REGISTER_COUNT).fill(0);
-  if (trace.isAlone) return uses;
   for (const op of trace.ops) {
     const place = isMemory(op) ? placeOf(op) : undefined;
     if (place !== undefined) uses[place.register]!++;

@@ -325,7 +325,7 @@ function accessControl(open: boolean): Emit {
     if (open) code.get(LOCAL.base).access(W.i32Load, VCPU.cr4).i32(CR4_SMAP).op(W.i32And);
     else code.i32(0);
     code.op(W.select).set(LOCAL.tlb);
-    w.endWindows();
+    w.forgetPages();
     return true;
   };
 }

@@ -3,12 +3,12 @@
  *
  * Accesses of a block by one register mostly lie close together: pushes, pops, locals of a function, fields of a structure. The first of them looks up the piece of memory in which all of them
  * lie, a window, which is known when the block has been written; the others find it in a local, without a look. Where a window is not in one page, or may not be written though one of
- * its accesses may never come to that, the region is left at the first; a block in which that happens often has no windows when it is translated anew (Trace.isAlone). Nothing is kept
- * behind the block, or behind a function of the interpreter: what that does to mappings is not known here.
+ * its accesses may never come to that, the region is left at the first; a block in which that happens often is translated anew (Trace.missesWindows): its accesses ask whether there is
+ * a window, and look their own bytes up in a function beside the region if not. Nothing is kept behind the block, or behind a function of the interpreter: what that does to mappings is not known here.
  */
 import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE } from "../../abi/layout.js";
 import { LOCAL, REGISTER_COUNT, WINDOW_MISSED, WINDOWS } from "./region-layout.js";
-import { type CodeWriter, W } from "./wasm-writer.js";
+import { CodeWriter, W } from "./wasm-writer.js";
 
 const TLB_ENTRY_SHIFT = 5;
 const PAGE_MASK = -4096;
@@ -34,7 +34,7 @@ export class Window {
   /** What is to be written into the code when the window is complete: distances from its begin; and where the look-up has the way to there, the size, the tag and the op to leave at. */
   readonly #fromLow: { readonly place: number; readonly distance: number }[] = [];
   #lookUp!: { readonly distance: number; readonly toLow: number; readonly size: number; readonly tag: number };
-  #missed!: { readonly op: number; readonly place: number };
+  #missed: { readonly op: number; readonly place: number } | undefined;
 
   constructor(code: CodeWriter, readonly local: number, readonly origin: number, low: number, high: number, writes: boolean) {
     this.#code = code;
@@ -80,6 +80,9 @@ export class Window {
     this.#missed = { op, place: this.#code.op(W.i32Const).later() };
   }
 
+  /** Pushes whether the window has not been found, behind its look-up, where that may be. */
+  pushIsMissing(): void { this.#code.get(this.local).tee(LOCAL.pointer).op(W.i32Eqz); }
+
   /** Sets the window's local, and LOCAL.pointer, behind a look-up that has found it. */
   writeFound(): void {
     pushHostAddress(this.#code, LOCAL.windowAddress);
@@ -94,7 +97,7 @@ export class Window {
     code.patch(toLow, this.#low - distance);
     code.patch(size, this.#high - this.#low - 1);
     if (this.#writes) code.patchByte(tag, TLB_TAG_WRITE);
-    code.patch(this.#missed.place, this.#missed.op | (this.#accesses > 1 ? WINDOW_MISSED : 0));
+    if (this.#missed !== undefined) code.patch(this.#missed.place, this.#missed.op | (this.#accesses > 1 ? WINDOW_MISSED : 0));
   }
 }
 
@@ -153,12 +156,27 @@ export class PageWindows {
 }
 
 /** Pushes the address of the TLB's entry for the linear address in `address`: the hash of interpreter/tlb.ts, tlbEntry. */
-export function pushEntry(code: CodeWriter, address: number): void {
+export function pushEntry(code: CodeWriter, address: number, tlb: number = LOCAL.tlb): void {
   code.get(address).i64(12 - TLB_ENTRY_SHIFT).op(W.i64ShrU).get(address).i64(24 - TLB_ENTRY_SHIFT).op(W.i64ShrU, W.i64Xor, W.i32Wrap)
-    .i32((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT).op(W.i32And).get(LOCAL.tlb).op(W.i32Add);
+    .i32((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT).op(W.i32And).get(tlb).op(W.i32Add);
 }
 
 /** Pushes the host address of the linear address in `address`, by the entry of LOCAL.tlbEntry. */
 export function pushHostAddress(code: CodeWriter, address: number): void {
   code.get(address).op(W.i32Wrap).get(LOCAL.tlbEntry).access(W.i32Load, TLB_ADDEND).op(W.i32Add);
+}
+
+/**
+ * The region's helper: of the address of a TLB (or, TLB_TAG_WRITE bytes behind it, of its write tags), a linear address, and that of the last byte, to where the bytes are in host
+ * memory; 0 = the TLB does not say.
+ */
+export function writeLocate(): Uint8Array {
+  const tags = 0, address = 1, last = 2;
+  const code = new CodeWriter();
+  pushEntry(code, address, tags);
+  code.tee(tags).access(W.i64Load, TLB_TAG_READ).get(last).i64(PAGE_MASK).op(W.i64And, W.i64Ne);
+  code.open(W.if);
+  code.i32(0).op(W.return).close();
+  code.get(tags).i32(-1 << TLB_ENTRY_SHIFT).op(W.i32And).access(W.i32Load, TLB_ADDEND).get(address).op(W.i32Wrap, W.i32Add);
+  return code.bytes;
 }

@@ -11,23 +11,26 @@ export const LOCAL = {
   linkOp: 13,
   /** i32: address of the vCPU's state. */
   base: 14,
-  /** i32: where the windows of a block begin (page-windows.ts), WINDOWS of them. */
-  windows: 15,
+  /** i32: where the windows of a block begin (page-windows.ts), WINDOWS of them; addends of the pages that a loop keeps (kept-pages.ts), KEPT_PAGES of them. */
+  windows: 15, keptAddends: 19,
   /** i64: the general registers RAX to R15. */
-  registers: 19,
-  flagResult: 35, flagAux: 36, flagExtra: 37,
+  registers: 25,
+  flagResult: 41, flagAux: 42, flagExtra: 43,
   /** A linear address; a value; the target of a jump; what the address micro-operation found; the linear address at which a window begins. */
-  address: 38, value: 39, target: 40, microAddress: 41, windowAddress: 42,
+  address: 44, value: 45, target: 46, microAddress: 47, windowAddress: 48,
+  /** Linear addresses of the pages that a loop keeps, -1 = none. */
+  keptPages: 49,
   /** Two sets of four, see flag-state.ts. */
-  flagSets: 43,
-  scratch: 51, scratch2: 52, scratch3: 53, scratch4: 54,
+  flagSets: 55,
+  scratch: 63, scratch2: 64, scratch3: 65, scratch4: 66,
   /** v128: a result, the operands it comes from, and one of them without its signs. */
-  vector: 55, left: 56, right: 57, magnitude: 58,
+  vector: 67, left: 68, right: 69, magnitude: 70,
 } as const;
-export const I32_LOCALS = 14;
-export const I64_LOCALS = 36;
+export const I32_LOCALS = 20;
+export const I64_LOCALS = 42;
 export const V128_LOCALS = 4;
 export const WINDOWS = 4;
+export const KEPT_PAGES = 6;
 /** In LOCAL.exitOp: the region is left because the TLB does not have the window of that op, and of others. */
 export const WINDOW_MISSED = 0x100;
 export const EXIT_OP_MASK = WINDOW_MISSED - 1;

@@ -7,6 +7,7 @@ import { contains, type Item, type Level, type Loop, routeTo } from "./control-f
 import { AWAY_FUNCTIONS, BARE_FUNCTIONS, FUNCTIONS } from "./functions.js";
 import { type Instruction, TEMPLATES } from "./instructions.js";
 import { answer, checkRequest, ENTRY_MASK, noteReturn, RegionFrame } from "./region-frame.js";
+import { writeLocate } from "./page-windows.js";
 import { GLOBAL, I32_LOCALS, I64_LOCALS, LOCAL, RSP, V128_LOCALS } from "./region-layout.js";
 import { isNear, namedRegisters, planRegion, type RegionPlan } from "./region-plan.js";
 import { HANDLER_TRACE_END, type Op, OP_LINK, OP_SIZE, PC_CACHE_KEY_EPOCH_SHIFT, type Trace, TRACE_HEADER_SIZE } from "./traces.js";
@@ -16,6 +17,7 @@ import { CodeWriter, FUNCTION, type FunctionCode, type Label, W } from "./wasm-w
 const HANDLER_ADDRESS_SEGMENT = 4;
 const HANDLER_DEAD = 2;
 const ADDRESS_BITS = 48;
+const LOCATE = writeLocate();
 const FUNCTION_NAME = /^([a-zA-Z]+?)(8|16|32|64)$/;
 
 /** A region's function, and the blocks (places in the list of traces) at which it may be entered. */
@@ -71,7 +73,7 @@ class RegionWriter {
     all.get(LOCAL.entry).i32(ENTRY_MASK).op(W.i32And).set(LOCAL.entry);
     const unlikely = code.unlikely.map((offset) => all.length + offset);
     all.append(code.bytes);
-    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely }, entries: this.#plan.entries };
+    return { code: { code: all.bytes, i32Locals: I32_LOCALS, i64Locals: I64_LOCALS, v128Locals: V128_LOCALS, unlikely, helper: this.#w.callsHelper ? LOCATE : undefined }, entries: this.#plan.entries };
   }
 
   // ------------------------------------------------------------------------------------------------ state
@@ -118,8 +120,7 @@ class RegionWriter {
     const toTarget = code.open(W.block);
     const toOp = code.open(W.block);
     const { used, written } = namedRegisters([...loop.blocks].map((block) => this.#traces[block]!));
-    w.registers.beginLoop(used, written);
-    w.flags.beginLoop();
+    w.beginLoop(used, written);
     w.exits = { toOp, toTarget };
     this.#residentLevel = this.#levels.length;
     this.#writeLoop(loop);
@@ -134,8 +135,7 @@ class RegionWriter {
     code.branch(this.#frame.exits.toOp).close();
     store();
     code.branch(this.#frame.exits.toTarget);
-    w.registers.endLoop();
-    w.flags.endLoop();
+    w.endLoop();
   }
 
   /** Goes to the item in which the block of LOCAL.entry is. */

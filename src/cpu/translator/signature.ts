@@ -42,7 +42,7 @@ export function contentOf(traces: readonly Trace[], first: number): Uint8Array {
   for (const trace of traces) {
     const page = `${trace.gfn} ${trace.rip >> PAGE_SHIFT}`;
     if (!pages.has(page)) pages.set(page, pages.size);
-    numbers.push(pages.get(page)!, Number(trace.secondGfn !== undefined), Number(trace.isAlone));
+    numbers.push(pages.get(page)!, Number(trace.secondGfn !== undefined), Number(trace.missesWindows));
     eachNumber(trace, (number) => numbers.push(number));
   }
   const view = new DataView(new ArrayBuffer(numbers.length * 4));

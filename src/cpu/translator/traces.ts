@@ -65,8 +65,8 @@ export interface Trace {
   readonly gfn: number;
   /** The guest page in which its only instruction ends, if that is another one. */
   readonly secondGfn: number | undefined;
-  /** Whether each access to memory is to be looked up alone: looking them up together has failed too often. */
-  readonly isAlone: boolean;
+  /** Whether windows have been missed in it so often that it has to do without them at times. */
+  readonly missesWindows: boolean;
   readonly instructions: number;
   readonly ops: readonly Op[];
 }
@@ -93,8 +93,8 @@ export class TraceReader {
     return handler === HANDLER_REGION || handler === HANDLER_REGION_AWAITED;
   }
 
-  /** Whether windows were missed in `trace`, of a region, so often that it is to be translated without. */
-  hasMissedWindows(trace: number): boolean { return this.isOfRegion(trace) && this.#view.getUint32(trace + TRACE_HEADER_SIZE + REGION_WINDOWS_MISSED, true) >= WINDOWS_MISSED_MAX; }
+  /** Whether windows have been missed often in `trace`, of a region. */
+  missesWindows(trace: number): boolean { return this.isOfRegion(trace) && this.#view.getUint32(trace + TRACE_HEADER_SIZE + REGION_WINDOWS_MISSED, true) >= WINDOWS_MISSED_MAX; }
 
   gfn(trace: number): number { return this.#view.getUint32(trace + 8, true); }
   rip(trace: number): bigint { return this.#view.getBigUint64(trace, true); }
@@ -103,7 +103,7 @@ export class TraceReader {
   read(trace: number): Trace {
     const { ops } = this.#readOps(trace, () => true);
     const second = this.#view.getUint32(trace + 28, true);
-    return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, isAlone: this.hasMissedWindows(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
+    return { rip: this.rip(trace), gfn: this.gfn(trace), secondGfn: second === NO_GFN ? undefined : second, missesWindows: this.missesWindows(trace), instructions: this.#view.getUint16(trace + 20, true), ops };
   }
 
   /** Reads those of the ops of `trace` whose handlers pass `test`; `count` is of all. */

@@ -145,7 +145,7 @@ export class Translator {
     // One that is hot though a region has it is come to in the middle of a loop, or it is due for more.
     const isShut = isHot && this.#shut.delete(trace);
     const again = reader.isOfRegion(trace);
-    const isMended = again && reader.hasMissedWindows(trace);
+    const isMended = again && reader.missesWindows(trace);
     if (again && !isMended && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
     const known = again ? undefined : this.#recipes.match(trace, reader);
     if (known !== undefined) return this.#request(known.traces, known.first, false);

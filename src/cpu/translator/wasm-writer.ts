@@ -170,6 +170,8 @@ export interface FunctionCode {
   readonly v128Locals: number;
   /** Offsets in `code` of the ifs that are hardly ever true, in ascending order. */
   readonly unlikely: readonly number[];
+  /** The code of FUNCTION.helper, without the final `end`, if the function calls it: of an i32 and two i64 to an i32, with no other locals. */
+  readonly helper?: Uint8Array | undefined;
 }
 
 /** Opcodes behind the prefix 0xFD (§5.4.8). */
@@ -187,6 +189,7 @@ export const ATOMIC = { add: [0x1e, 0x1f], sub: [0x25, 0x26], and: [0x2c, 0x2d],
 /** The types of functions: of the regions (see region-layout.ts), and of the function that they import. */
 export const REGION_TYPE = { parameters: [I32, I32, I32, I32, I32], results: [I64] } as const;
 const IMPORT_TYPE = { parameters: [I32, I32], results: [I32] } as const;
+const HELPER_TYPE = { parameters: [I32, I64, I64], results: [I32] } as const;
 
 function section(module: CodeWriter, id: number, fill: (body: CodeWriter) => void): void {
   const body = new CodeWriter();
@@ -198,19 +201,21 @@ function name(body: CodeWriter, text: string): void {
   body.unsigned(text.length).op(...new TextEncoder().encode(text));
 }
 
-/** The types of a module's functions by their index: of the regions, and of the function that they import. */
+/** The types of a module's functions by their index: of the function that they import, of the regions, and of a region's helper. */
+const TYPES = [IMPORT_TYPE, REGION_TYPE, HELPER_TYPE] as const;
 const IMPORT_TYPE_INDEX = 0;
 const REGION_TYPE_INDEX = 1;
-/** Functions that a region imports, by their index: the interpreter's for one op, and the way to another region. */
-export const FUNCTION = { call: 0, goOn: 1 } as const;
+const HELPER_TYPE_INDEX = 2;
+/** Functions that a region calls, by their index. Imported: the interpreter's for one op, and the way to another region. Beside it: its helper. */
+export const FUNCTION = { call: 0, goOn: 1, helper: 3 } as const;
 const REGION_FUNCTION = 2;
 /** Bits of a region's first parameter that say which of its blocks is entered; above them is the region's place in the table, for goOn. */
 export const ENTRY_BITS = 7;
 
 function types(module: CodeWriter): void {
   section(module, 1, (body) => {
-    body.unsigned(2);
-    for (const { parameters, results } of [IMPORT_TYPE, REGION_TYPE]) {
+    body.unsigned(TYPES.length);
+    for (const { parameters, results } of TYPES) {
       body.op(FUNCTION_TYPE).unsigned(parameters.length).op(...parameters).unsigned(results.length).op(...results);
     }
   });
@@ -248,7 +253,8 @@ export function writeGoOnModule(): Uint8Array {
  * A module with this function, exported as "region". It imports env.memory, shared and with at most `maximumPages` pages, the functions of FUNCTION, and
  * the numbers env[name] of `globals`.
  */
-export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
+export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely, helper }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
+  const helpers = helper === undefined ? [] : [helper];
   const module = new CodeWriter().op(...MODULE_HEAD);
   types(module);
   section(module, 2, (body) => {
@@ -268,7 +274,7 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely }
       body.op(3, I32, 0);
     }
   });
-  section(module, 3, (body) => { body.unsigned(1).unsigned(REGION_TYPE_INDEX); });
+  section(module, 3, (body) => { body.unsigned(1 + helpers.length).unsigned(REGION_TYPE_INDEX).op(...helpers.map(() => HELPER_TYPE_INDEX)); });
   section(module, 7, (body) => {
     body.unsigned(1);
     name(body, "region");
@@ -281,8 +287,9 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely }
     for (const offset of unlikely) body.unsigned(head.length + offset).unsigned(1).unsigned(0);
   });
   section(module, 10, (body) => {
-    body.unsigned(1);
+    body.unsigned(1 + helpers.length);
     body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
+    for (const each of helpers) body.unsigned(each.length + 2).unsigned(0).append(each).op(W.end);
   });
   return module.bytes;
 }
