@@ -91,6 +91,8 @@ export const HEAT_OF_REGION_SAMPLE = 16;
 export const TRACE_INSTRUCTIONS_MAX = 32;
 /** Instructions that a region may execute without looking at its budget: more than it has ops. */
 export const REGION_OVERDRAFT_MAX = 2048;
+/** At this heat, and whenever it has doubled, the translator looks whether a trace and what it leads to are hot together. */
+export const HEAT_OF_LOOK = 32 * HEAT_OF_SAMPLE;
 /** How often windows may be missed in a trace (translator/page-windows.ts) until it is translated so that it can do without. */
 export const WINDOWS_MISSED_MAX = 1024;
 /** Traces that wait for the translator at most. */

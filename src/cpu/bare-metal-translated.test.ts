@@ -234,3 +234,17 @@ test("a hot loop keeps to its budget, and goes on where it was", () => {
   assert.ok(retired >= 1_000_000 - 64 && retired <= 1_000_000 + 64, `expected about the budget, got ${retired}`);
   assert.ok(machine.state.translation.entries > entries);
 });
+
+test("a loop of many traces is translated when they are hot together", () => {
+  const steps = 256;
+  const program = listing(CALLER, `${"  48 ff c0  inc rax\n".repeat(steps)}
+    48 ff c9           dec rcx
+    0f 85 f7 fc ff ff  jnz again
+    f4                 hlt
+  `);
+  // A turn is a sample: each of the nine traces has some 45 in so many rounds.
+  const rounds = 320;
+  const { machine } = run(program, { [RCX]: rounds }, { hotSamples: 64 });
+  assert.equal(machine.state.gpr(RAX), BigInt(rounds * steps));
+  assert.equal(machine.state.translation.regions, 1);
+});

@@ -265,6 +265,7 @@ export function warmTrace(trace: u32, by: u32): void {
   if (heat == TRACE_HEAT_ASKED) return;
   if (heat + by < load<u32>(cpu + L.VCPU_hotSamples) * L.HEAT_OF_SAMPLE) {
     store<u32>(trace + TRACE_HEAT, heat + by);
+    if (heat + by >= L.HEAT_OF_LOOK && clz<u32>(heat + by) != clz<u32>(heat)) bring(trace);
     return;
   }
   if (bring(trace)) store<u32>(trace + TRACE_HEAT, TRACE_HEAT_ASKED);

@@ -140,9 +140,9 @@ export class TraceReader {
   /**
    * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, those of others that a
    * branch has been linked to or that the PC caches have, and those that computed jumps went to last. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times,
-   * and those that a region has only if `again`; whether any was left out for that is `isPart`.
+   * and those that a region has only if `again`; whether any was left out for that is `isPart`. `ops` and `heat` are of all together.
    */
-  collect(first: number, { opsMax, tracesMax, warmSamples, again }: { opsMax: number; tracesMax: number; warmSamples: number; again: boolean }): { traces: number[]; isPart: boolean } {
+  collect(first: number, { opsMax, tracesMax, warmSamples, again }: { opsMax: number; tracesMax: number; warmSamples: number; again: boolean }): { traces: number[]; isPart: boolean; ops: number; heat: number } {
     const found = new Map<bigint, number>([[this.rip(first), first]]);
     let ops = 0;
     let isPart = false;
@@ -164,7 +164,8 @@ export class TraceReader {
       }
       for (const noted of read.ops.flatMap(notedTargets)) consider(this.rip(noted), () => this.#present(noted));
     }
-    return { traces: [...found.values()], isPart };
+    const traces = [...found.values()];
+    return { traces, isPart, ops, heat: traces.reduce((sum, trace) => sum + this.heat(trace), 0) };
   }
 
   /** The trace of `target` that the branch `op` is linked to, 0 when it is not. A link to a trace that was dropped is led to the one in its place. */

@@ -2,7 +2,7 @@
  * The translator of one vCPU: asks for regions of what has become hot, and puts the functions in the place of the traces. The translation
  * itself (translate.ts) is somebody else's work, while the vCPU goes on in the interpreter.
  */
-import { HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { HEAT_OF_LOOK, HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { RecipeBook } from "./recipe-book.js";
 import { GLOBAL, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED, TraceReader } from "./traces.js";
@@ -12,6 +12,8 @@ import { arenaFlushes, type RegionRequest, type Translation, type TranslationSer
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 1000;
 const TRACES_MAX = 96;
+/** For so many ops of a region a sample of its traces is asked for: about as long as it takes to translate them, the interpreter has run them then. */
+const OPS_OF_SAMPLE = 4;
 /** A mix of programs has some 500; each takes some 60 KiB of V8's memory. */
 const REGIONS_MAX_DEFAULT = 1500;
 const TURNS_BETWEEN_NEWS = 64;
@@ -135,7 +137,7 @@ export class Translator {
   }
 
   /**
-   * The region of `trace`: one that is known, or, if `trace` is hot, what belongs together. What regions have already is left to them at first, for most of it
+   * The region of `trace`: one that is known, or, if `trace` is hot, alone or with what it leads to, what belongs together. What regions have already is left to them at first, for most of it
    * would be compiled many times; when `trace` goes on being hot, it gets a region with all of it, so that nothing on its way leads from region to region.
    */
   #collect(trace: number): RegionRequest | undefined {
@@ -149,8 +151,10 @@ export class Translator {
     if (again && !isMended && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
     const known = again ? undefined : this.#recipes.match(trace, reader);
     if (known !== undefined) return this.#request(known.traces, known.first, false);
-    if (!isHot && !isMended) return undefined;
-    const { traces, isPart } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
+    const isDue = isHot || isMended;
+    if (!isDue && reader.heat(trace) < HEAT_OF_LOOK) return undefined;
+    const { traces, isPart, ops, heat } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
+    if (!isDue && heat < Math.max(this.options.hotSamples, ops / OPS_OF_SAMPLE) * HEAT_OF_SAMPLE) return undefined;
     return this.#request(traces, trace, !isPart);
   }
 
