@@ -35,6 +35,7 @@ export class Window {
   readonly #fromLow: { readonly place: number; readonly distance: number }[] = [];
   #lookUp!: { readonly distance: number; readonly toLow: number; readonly size: number; readonly tag: number };
   #missed: { readonly op: number; readonly place: number } | undefined;
+  #isComplete = false;
 
   constructor(code: CodeWriter, readonly local: number, readonly origin: number, low: number, high: number, writes: boolean) {
     this.#code = code;
@@ -59,7 +60,10 @@ export class Window {
   part(): void { this.#mayWrite = false; }
 
   /** Appends how far `distance` (from the origin) is behind the window's begin. */
-  writeFromLow(distance: number): void { this.#fromLow.push({ place: this.#code.later(), distance }); }
+  writeFromLow(distance: number): void {
+    if (this.#isComplete) throw new Error("expected a window not to be used behind its end");
+    this.#fromLow.push({ place: this.#code.later(), distance });
+  }
 
   /** Looks the window up, of which the byte at `distance` has its linear address in LOCAL.address: pushes whether the TLB does not have it. */
   writeLookUp(distance: number): void {
@@ -92,6 +96,7 @@ export class Window {
   /** Writes what is known now. */
   complete(): void {
     const code = this.#code;
+    this.#isComplete = true;
     for (const { place, distance } of this.#fromLow) code.patch(place, distance - this.#low);
     const { distance, toLow, size, tag } = this.#lookUp;
     code.patch(toLow, this.#low - distance);
