@@ -78,6 +78,22 @@ const STILL = listing(0x10000, `
   f4           hlt
 `);
 
+/** Each round of the inner loop has a byte behind its store that is written only at the end, and in the third that is in the next page; nothing leads from there to where the loop is come to from. */
+const FILLS = listing(0x10000, `
+  48 89 f7        outer: mov rdi, rsi
+  ba 04 00 00 00  mov edx, 4
+  48 31 d3        xor rbx, rdx
+  48 89 0f        inner: mov [rdi], rcx
+  48 8d 7f 08     lea rdi, [rdi+8]
+  ff ca           dec edx
+  75 f5           jnz inner
+  80 07 01        add byte ptr [rdi], 1
+  48 03 46 18     add rax, [rsi+24]
+  48 ff c9        dec rcx
+  75 de           jnz outer
+  f4              hlt
+`);
+
 const READS_ON = listing(0x10000, `
   48 03 06     again: add rax, [rsi]
   48 03 5e 08  second: add rbx, [rsi+8]
@@ -177,6 +193,13 @@ test("a frame that lies in two pages is found, in the end without leaving region
     const { entries } = machine.state.translation;
     assert.ok(entries > WINDOWS_MISSED_MAX && entries < rounds * 0.7, `expected regions to be left ${WINDOWS_MISSED_MAX} times, got ${entries} entries in ${rounds} rounds`);
   }
+});
+
+test("a region is made again whose window, in the middle of it, goes over a page's end in each round", () => {
+  const rounds = 3 * WINDOWS_MISSED_MAX;
+  const { machine } = runAll(FILLS, { [RCX]: rounds, [RSI]: DATA + PAGE - 24 }, { prepare: (each) => { fill(each); each.budget = 1000; } });
+  const { entries } = machine.state.translation;
+  assert.ok(entries > WINDOWS_MISSED_MAX && entries < rounds * 0.7, `expected regions to be left ${WINDOWS_MISSED_MAX} times, got ${entries} entries in ${rounds} rounds`);
 });
 
 test("the second access of a window faults behind the first, which is done", () => {

@@ -203,13 +203,14 @@ ${registry.functionCases}
 }
 
 /**
- * Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted, and notes that a window was missed in \`trace\`, if it is not 0. Returns 0, or 1: the region has to be left for the bail op, or 2: so it has,
+ * Runs the function handler of \`op\` in \`trace\`, for a region; with op 0 only writes the flags that it has noted; with an odd one, twice its slot and 1, besides notes that it has missed a window in \`trace\`. Returns 0, or 1: the region has to be left for the bail op, or 2: so it has,
  * unless it goes on at VCPU.rip by way of the PC cache, with the TLB of VCPU.regionTlb.
  */
 export function callFromRegion(trace: u32, op: u32): i32 {
   if (load<u32>(cpu + L.VCPU_regionFlags) != 0) writeRegionFlags();
-  if (op == 0) {
-    if (trace != 0) noteMissedWindow(trace);
+  if (op == 0) return 0;
+  if ((op & 1) != 0) {
+    noteMissedWindow(trace, op >> 1);
     return 0;
   }
   setCurrentTrace(trace);

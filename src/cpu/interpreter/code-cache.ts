@@ -11,7 +11,7 @@ import { forgetKernelCode, forgetReturns, forgetUserCode } from "./code-epochs";
 import * as L from "./generated/layout";
 import { HANDLER_DEAD, HANDLER_REGION, HANDLER_REGION_AWAITED, HANDLER_TRACE_END } from "./generated/handlers";
 import {
-  OP_HANDLER, OP_IMMEDIATE, OP_INDEX, OP_REG, OP_REGION_WINDOWS_MISSED, OP_RM, OP_SIZE, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED,
+  OP_HANDLER, OP_IMMEDIATE, OP_INDEX, OP_REG, OP_REGION_MISSED_IN, OP_REGION_WINDOWS_MISSED, OP_RM, OP_SIZE, TRACE_BYTES, TRACE_GFN, TRACE_HASH_NEXT, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED,
   TRACE_INSTRUCTIONS, TRACE_KEY, TRACE_RIP, TRACE_SECOND_GFN,
 } from "./op";
 import { cpu } from "./state";
@@ -250,13 +250,14 @@ function bring(trace: u32): bool {
   return true;
 }
 
-/** A region has been left at an op of `trace` because it did not find a window. */
-export function noteMissedWindow(trace: u32): void {
-  const counter = trace + TRACE_HEADER_SIZE + OP_REGION_WINDOWS_MISSED;
-  const missed = load<u32>(counter) + 1;
-  // When there is no room among those that wait, the next time will do.
-  if (missed < L.WINDOWS_MISSED_MAX) store<u32>(counter, missed);
-  else if (missed == L.WINDOWS_MISSED_MAX && bring(trace)) store<u32>(counter, missed);
+/** The region in `slot` has been left at an op of `trace` because it did not find a window. */
+export function noteMissedWindow(trace: u32, slot: u32): void {
+  const op = trace + TRACE_HEADER_SIZE;
+  const missed = load<u32>(op + OP_REGION_WINDOWS_MISSED) + 1;
+  store<u32>(op + OP_REGION_WINDOWS_MISSED, missed);
+  if (missed % L.WINDOWS_MISSED_MAX != 0) return;
+  store<u32>(op + OP_REGION_MISSED_IN, slot);
+  bring(trace);
 }
 
 /** Adds to the heat of `trace`: a sample, or 1 for each time that a region had to be left for it. */

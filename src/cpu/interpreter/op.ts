@@ -51,10 +51,12 @@ export const TRACE_HEADER_SIZE: u32 = 32;
 
 /** TRACE_HEAT of a trace that the translator has been asked for. */
 export const TRACE_HEAT_ASKED: u32 = 0xffff_ffff;
-/** The op in front of a translated trace: u32 at 4 the slot of the region's function in the table, u32 at 8 the entry of the trace in it, u32 at 12 how often a window was missed in it. */
+/** The op in front of a translated trace: u32 at 4 the slot of the region's function in the table, u32 at 8 the entry of the trace in it, u32 at 12 how often a window was missed in it, u32 at 16 the slot of
+ * the region in which that has become too often, 0 = none. */
 export const OP_REGION_SLOT: u32 = 4;
 export const OP_REGION_ENTRY: u32 = 8;
 export const OP_REGION_WINDOWS_MISSED: u32 = 12;
+export const OP_REGION_MISSED_IN: u32 = 16;
 
 /** What a handler or a slow path answers: 0 go on with the next op, anything else leaves the trace. */
 export const BAIL_NONE: i32 = 0;

@@ -97,7 +97,7 @@ export class RegionFrame {
     code.tee(LOCAL.trace).access(W.i32Load16U, TRACE_INSTRUCTIONS).op(W.i32Sub).set(LOCAL.remaining);
     code.get(LOCAL.exitOp).i32(WINDOW_MISSED).op(W.i32And);
     code.openUnlikely();
-    code.get(LOCAL.trace).i32(0).op(W.call).unsigned(FUNCTION.call).op(W.drop).close();
+    code.get(LOCAL.trace).op(W.globalGet).unsigned(GLOBAL.slot).i32(1).op(W.i32Shl).i32(1).op(W.i32Or, W.call).unsigned(FUNCTION.call).op(W.drop).close();
     code.get(LOCAL.exitOp).i32(EXIT_OP_MASK).op(W.i32And).i32(OP_SIZE_SHIFT).op(W.i32Shl).get(LOCAL.trace).op(W.i32Add).set(LOCAL.exitOp).close();
     this.#writeEnd();
   }

@@ -19,8 +19,9 @@ const PAGE_SHIFT = 12n;
 const OP_IMMEDIATE = 24;
 /** Key of a PC cache's entry: its epoch above the mode. */
 export const PC_CACHE_KEY_EPOCH_SHIFT = 2;
-/** u32 in the op in front of a region's trace: how often a window was missed in it (interpreter/op.ts). */
+/** u32 in the op in front of a region's trace (interpreter/op.ts): how often a window was missed in it, and the slot of the region in which that became too often. */
 const REGION_WINDOWS_MISSED = 12;
+const REGION_MISSED_IN = 16;
 /** u32 in a direct branch: the trace that it is linked to. */
 export const OP_LINK = 24;
 /** u32 in the header of a trace: HEAT_OF_SAMPLE for each sample of it. */
@@ -95,6 +96,13 @@ export class TraceReader {
 
   /** Whether windows have been missed often in `trace`, of a region. */
   missesWindows(trace: number): boolean { return this.isOfRegion(trace) && this.#view.getUint32(trace + TRACE_HEADER_SIZE + REGION_WINDOWS_MISSED, true) >= WINDOWS_MISSED_MAX; }
+
+  /** The slot of the region in which `trace`, of a region, has missed windows too often, and forgets it; 0 = there is none. */
+  takeMissedIn(trace: number): number {
+    const slot = this.#view.getUint32(trace + TRACE_HEADER_SIZE + REGION_MISSED_IN, true);
+    this.#view.setUint32(trace + TRACE_HEADER_SIZE + REGION_MISSED_IN, 0, true);
+    return slot;
+  }
 
   gfn(trace: number): number { return this.#view.getUint32(trace + 8, true); }
   rip(trace: number): bigint { return this.#view.getBigUint64(trace, true); }

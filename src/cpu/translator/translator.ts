@@ -65,6 +65,8 @@ export class Translator {
   /** Regions that others have made already. */
   readonly #recipes: RecipeBook;
   #turn = 0;
+  /** Regions that are entered, by their places. */
+  readonly #regions = new Map<number, RegionRequest>();
   /** Regions of which nothing has been heard yet, by their places, and where the lists of their traces are. */
   readonly #awaited = new Map<number, RegionRequest & { readonly list: number }>();
 
@@ -131,6 +133,7 @@ export class Translator {
     this.#shut.clear();
     this.#complete.clear();
     this.#awaited.clear();
+    this.#regions.clear();
     if (this.#givenUp < GIVEN_UP_MAX) return;
     this.#givenUp = 0;
     this.options.collectGarbage?.();
@@ -143,19 +146,28 @@ export class Translator {
   #collect(trace: number): RegionRequest | undefined {
     const reader = this.#reader;
     if (!reader.isTranslatable(trace)) return undefined;
+    const again = reader.isOfRegion(trace);
+    const missedIn = again ? reader.takeMissedIn(trace) : 0;
+    if (missedIn !== 0) return this.#remake(missedIn);
     const isHot = reader.heat(trace) === TRACE_HEAT_ASKED;
     // One that is hot though a region has it is come to in the middle of a loop, or it is due for more.
     const isShut = isHot && this.#shut.delete(trace);
-    const again = reader.isOfRegion(trace);
-    const isMended = again && reader.missesWindows(trace);
-    if (again && !isMended && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
+    if (again && (!isHot || (!isShut && this.#complete.has(trace)))) return undefined;
     const known = again ? undefined : this.#recipes.match(trace, reader);
     if (known !== undefined) return this.#request(known.traces, known.first, false);
-    const isDue = isHot || isMended;
-    if (!isDue && reader.heat(trace) < HEAT_OF_LOOK) return undefined;
+    if (!isHot && reader.heat(trace) < HEAT_OF_LOOK) return undefined;
     const { traces, isPart, ops, heat } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
-    if (!isDue && heat < Math.max(this.options.hotSamples, ops / OPS_OF_SAMPLE) * HEAT_OF_SAMPLE) return undefined;
+    if (!isHot && heat < Math.max(this.options.hotSamples, ops / OPS_OF_SAMPLE) * HEAT_OF_SAMPLE) return undefined;
     return this.#request(traces, trace, !isPart);
+  }
+
+  /** The region in `slot` once more: what its traces have missed since is minded now. */
+  #remake(slot: number): RegionRequest | undefined {
+    const region = this.#regions.get(slot);
+    if (region === undefined) return undefined;
+    this.#regions.delete(slot);
+    const traces = region.traces.filter((trace) => this.#reader.isOfRegion(trace));
+    return this.#request(traces, region.traces[region.first]!, false);
   }
 
   /** Asks for a region of `originals` that begins at `first`: copies of the traces that no region has yet, and those that another has, to be done here once more. */
@@ -202,7 +214,9 @@ export class Translator {
       const request = this.#awaited.get(done.slot)!;
       this.#awaited.delete(done.slot);
       const { module } = done;
-      if (module !== undefined) this.#paused(() => this.#install(done, module, request));
+      if (module === undefined) continue;
+      this.#regions.set(done.slot, request);
+      this.#paused(() => this.#install(done, module, request));
     }
   }
 
