@@ -2,19 +2,20 @@
  * What all instructions of a region are written with: operands, guest memory, ways out.
  *
  * Where guest registers are is the business of register-file.ts. A memory access looks into the TLB as the interpreter does; where it finds nothing the region is left
- * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its block (page-windows.ts).
+ * at that instruction, of which nothing has happened, and the interpreter does it. No frame's address outlives its block (page-windows.ts)
+ * or a loop that looks for requests in each round (kept-pages.ts).
  */
 import { TLB_TAG_READ, TLB_TAG_WRITE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from "./constants.js";
 import { FlagTracker } from "./flag-state.js";
 import { KeptPages } from "./kept-pages.js";
-import { PageWindows, type Place, pushEntry, pushHostAddress, type Window } from "./page-windows.js";
+import { PageWindows, type Place, type Window } from "./page-windows.js";
 import { GLOBAL, LOCAL, REGISTER_COUNT, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { RegisterFile } from "./register-file.js";
+import { pushEntry, pushHostAddress, pushIsElsewhere } from "./tlb-look-up.js";
 import { isMemory, type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
 import { type CodeWriter, FUNCTION, type Label, W } from "./wasm-writer.js";
 
-const PAGE_MASK = -4096;
 /** Answer of callFromRegion (generate/run-loop.ts). */
 const MAY_GO_ON = 2;
 
@@ -215,7 +216,7 @@ export class BlockWriter {
       pushEntry(code, LOCAL.address);
       code.set(LOCAL.tlbEntry).get(LOCAL.address);
       if (bytes > 1) code.i64(bytes - 1).op(W.i64Add);
-      code.i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, writes ? TLB_TAG_WRITE : TLB_TAG_READ).op(W.i64Ne);
+      pushIsElsewhere(code, writes ? TLB_TAG_WRITE : TLB_TAG_READ);
       this.exitIf(op);
     };
     if (!this.#kept.pushKept(bytes, findEntry)) {
@@ -437,7 +438,7 @@ export function pushTrace(code: CodeWriter, block: number): void {
 const STACK_INSTRUCTIONS: ReadonlySet<string> = new Set(["push", "pop", "call", "callRm", "ret"]);
 
 /** The address of the memory operand of `op`, if it is a register and a constant. */
-function placeOf(op: Op): Place | undefined {
+export function placeOf(op: Op): Place | undefined {
   const register = op.index === VCPU.zero ? registerAt(op.rm) : undefined;
   return register === undefined ? undefined : { register: register.number, displacement: op.displacement };
 }

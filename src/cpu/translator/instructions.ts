@@ -1,7 +1,7 @@
 /** The instructions that regions do themselves, by the name of their template (generate/hot-templates.ts) or of the interpreter's function. */
 import { CR4_SMAP, RFLAGS_AC } from "./constants.js";
 import { VCPU, VCPU_AREA } from "../../abi/layout.js";
-import type { BlockWriter } from "./block-writer.js";
+import { type BlockWriter, placeOf } from "./block-writer.js";
 import { flagLocals, signExtend } from "./flag-state.js";
 import type { HandlerMeaning } from "./meaning.js";
 import { LOCAL, registerAt, RSP } from "./region-layout.js";
@@ -68,10 +68,12 @@ function arithmetic(name: keyof typeof ARITHMETIC): Emit {
     if (!writes) return true;
     if (inMemory) w.store(size, r);
     else {
+      const target = load && form !== "r" ? op.reg : op.rm;
       const by = form === "r" && size === 64 ? steps(op, name) : undefined;
+      const { number } = registerAt(target)!;
       code.get(r);
-      if (by === undefined) w.setRegister(load && form !== "r" ? op.reg : op.rm, size);
-      else w.setDerived(registerAt(op.rm)!.number, registerAt(op.rm)!.number, by);
+      if (by === undefined) w.setRegister(target, size);
+      else w.setDerived(number, number, by);
     }
     return true;
   };
@@ -282,10 +284,10 @@ const conditionalMove: Emit = (w, instruction) => {
 };
 
 const loadAddress: Emit = (w, { op, size }) => {
-  const from = op.index === VCPU.zero ? registerAt(op.rm) : undefined;
+  const place = placeOf(op);
   w.pushAddress(op);
   w.truncate(size);
-  if (size === 64 && from !== undefined) w.setDerived(registerAt(op.reg)!.number, from.number, op.displacement);
+  if (size === 64 && place !== undefined) w.setDerived(registerAt(op.reg)!.number, place.register, place.displacement);
   else w.setRegister(op.reg, size);
   return true;
 };

@@ -4,9 +4,9 @@
  */
 import { TLB_ADDEND } from "../../abi/layout.js";
 import { KEPT_PAGES, LOCAL } from "./region-layout.js";
+import { PAGE_MASK } from "./tlb-look-up.js";
 import { type CodeWriter, W } from "./wasm-writer.js";
 
-const PAGE_MASK = -4096;
 /** No address, and its bits below those of a page are no alignment either. */
 const NONE = -1;
 

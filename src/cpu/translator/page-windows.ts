@@ -6,12 +6,11 @@
  * its accesses may never come to that, the region is left at the first; a block in which that happens often is translated anew (Trace.missesWindows): its accesses ask whether there is
  * a window, and look their own bytes up in a function beside the region if not. Nothing is kept behind the block, or behind a function of the interpreter: what that does to mappings is not known here.
  */
-import { TLB_ADDEND, TLB_ENTRIES, TLB_TAG_READ, TLB_TAG_WRITE } from "../../abi/layout.js";
+import { TLB_ADDEND, TLB_TAG_READ, TLB_TAG_WRITE } from "../../abi/layout.js";
 import { LOCAL, REGISTER_COUNT, WINDOW_MISSED, WINDOWS } from "./region-layout.js";
+import { ENTRY_ADDRESS_MASK, PAGE_MASK, pushEntry, pushHostAddress, pushIsElsewhere } from "./tlb-look-up.js";
 import { CodeWriter, W } from "./wasm-writer.js";
 
-const TLB_ENTRY_SHIFT = 5;
-const PAGE_MASK = -4096;
 /** Bytes of a window at most: the more, the more often it is in two pages. */
 const WINDOW_SIZE_MAX = 256;
 const DISTANCE_MAX = 1 << 28;
@@ -73,9 +72,8 @@ export class Window {
     pushEntry(code, LOCAL.windowAddress);
     code.set(LOCAL.tlbEntry).get(LOCAL.windowAddress).op(W.i64Const);
     const size = code.later();
-    code.op(W.i64Add).i64(PAGE_MASK).op(W.i64And).get(LOCAL.tlbEntry).access(W.i64Load, TLB_TAG_READ);
-    const tag = code.length - 1;
-    code.op(W.i64Ne);
+    code.op(W.i64Add);
+    const tag = pushIsElsewhere(code, TLB_TAG_READ);
     this.#lookUp = { distance, toLow, size, tag };
   }
 
@@ -160,17 +158,6 @@ export class PageWindows {
   }
 }
 
-/** Pushes the address of the TLB's entry for the linear address in `address`: the hash of interpreter/tlb.ts, tlbEntry. */
-export function pushEntry(code: CodeWriter, address: number, tlb: number = LOCAL.tlb): void {
-  code.get(address).i64(12 - TLB_ENTRY_SHIFT).op(W.i64ShrU).get(address).i64(24 - TLB_ENTRY_SHIFT).op(W.i64ShrU, W.i64Xor, W.i32Wrap)
-    .i32((TLB_ENTRIES - 1) << TLB_ENTRY_SHIFT).op(W.i32And).get(tlb).op(W.i32Add);
-}
-
-/** Pushes the host address of the linear address in `address`, by the entry of LOCAL.tlbEntry. */
-export function pushHostAddress(code: CodeWriter, address: number): void {
-  code.get(address).op(W.i32Wrap).get(LOCAL.tlbEntry).access(W.i32Load, TLB_ADDEND).op(W.i32Add);
-}
-
 /**
  * The region's helper: of the address of a TLB (or, TLB_TAG_WRITE bytes behind it, of its write tags), a linear address, and that of the last byte, to where the bytes are in host
  * memory; 0 = the TLB does not say.
@@ -182,6 +169,6 @@ export function writeLocate(): Uint8Array {
   code.tee(tags).access(W.i64Load, TLB_TAG_READ).get(last).i64(PAGE_MASK).op(W.i64And, W.i64Ne);
   code.open(W.if);
   code.i32(0).op(W.return).close();
-  code.get(tags).i32(-1 << TLB_ENTRY_SHIFT).op(W.i32And).access(W.i32Load, TLB_ADDEND).get(address).op(W.i32Wrap, W.i32Add);
+  code.get(tags).i32(ENTRY_ADDRESS_MASK).op(W.i32And).access(W.i32Load, TLB_ADDEND).get(address).op(W.i32Wrap, W.i32Add);
   return code.bytes;
 }
