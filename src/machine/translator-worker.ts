@@ -1,6 +1,6 @@
 /** Thread of the translator: WebAssembly for what the vCPUs have found to be hot, while they go on in the interpreter. */
 import { type Recipe, translate, type TranslationJob, TranslationLibrary } from "../cpu/index.js";
-import { keepFreedMemory, onOwnerMessage, postToOwner, threadData, withBranchHints } from "../platform/node/index.js";
+import { keepFreedMemory, onOwnerMessage, postToOwner, threadData, withHints } from "../platform/node/index.js";
 import { KeptRegions, libraryHost } from "./kept-code.js";
 import type { TranslatorThreadStart } from "./messages.js";
 
@@ -16,7 +16,7 @@ const onNew = (recipe: Recipe): void => {
 };
 for (const pipe of vcpus) {
   if (library !== undefined) pipe.postMessage(library.recipes());
-  pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation), { library, onNew, withHints: withBranchHints }));
+  pipe.on("message", (job: TranslationJob) => translate(memory, job, (translation) => pipe.postMessage(translation), { library, onNew, withHints }));
 }
 // The only message says that the machine has ended.
 onOwnerMessage(() => {

@@ -59,3 +59,13 @@ test("branch hints name the ifs that are hardly ever true, from the start of the
   }
   assert.equal(at, hints.length);
 });
+
+test("a region and its helper are to be optimised at once", () => {
+  const function_ = { code: new CodeWriter().i64(0).bytes, i32Locals: 1, i64Locals: 1, v128Locals: 1, unlikely: [] };
+  const hintsOf = (helper?: Uint8Array): number[] => {
+    const module = new WebAssembly.Module(writeModule({ ...function_, helper }, ["base"], 10) as Uint8Array<ArrayBuffer>);
+    return [...new Uint8Array(WebAssembly.Module.customSections(module, "compilationHints")[0]!)];
+  };
+  assert.deepEqual(hintsOf(), [1, 0x2a]);
+  assert.deepEqual(hintsOf(new CodeWriter().i32(0).bytes), [2, 0x2a, 0x2a]);
+});

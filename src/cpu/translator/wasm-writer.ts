@@ -212,6 +212,9 @@ const REGION_FUNCTION = 2;
 /** Bits of a region's first parameter that say which of its blocks is entered; above them is the region's place in the table, for goOn. */
 export const ENTRY_BITS = 7;
 
+/** A compilation hint (WebAssembly's proposal of that name, as V8 has it): eagerly, by the optimising compiler first and last. Who is translated is hot: baseline code would be replaced in no time, and until then slow. */
+const OPTIMIZE_AT_ONCE = 2 | (2 << 2) | (2 << 4);
+
 function types(module: CodeWriter): void {
   section(module, 1, (body) => {
     body.unsigned(TYPES.length);
@@ -285,6 +288,10 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely, 
     name(body, "metadata.code.branch_hint");
     body.unsigned(1).unsigned(REGION_FUNCTION).unsigned(unlikely.length);
     for (const offset of unlikely) body.unsigned(head.length + offset).unsigned(1).unsigned(0);
+  });
+  section(module, 0, (body) => {
+    name(body, "compilationHints");
+    body.unsigned(1 + helpers.length).op(OPTIMIZE_AT_ONCE, ...helpers.map(() => OPTIMIZE_AT_ONCE));
   });
   section(module, 10, (body) => {
     body.unsigned(1 + helpers.length);

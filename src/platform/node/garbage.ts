@@ -3,7 +3,7 @@
  * but V8 does not count its bytes, and may not look for minutes in a program that does little else.
  */
 import { runInNewContext } from "node:vm";
-import { withFlag } from "./v8-flags.js";
+import { withFlags } from "./v8-flags.js";
 
 /** So long later threads have let go of the memory, too, and a program that ends is gone. */
 const DELAY_MS = 50;
@@ -25,7 +25,7 @@ export function collectGarbage(): void { (collect ??= findCollector())(); }
 /** Node.js has the collector's function for programs that were started with --expose-gc; a new context has it when the flag is set meanwhile. */
 function findCollector(): () => void {
   try {
-    return withFlag("expose-gc", () => runInNewContext("gc") as () => void);
+    return withFlags(["expose-gc"], () => runInNewContext("gc") as () => void);
   } catch {
     return () => undefined;
   }

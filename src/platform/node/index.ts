@@ -13,5 +13,5 @@ export { catchOutputErrors, ClosedOutputError, writeOutput } from "./output.js";
 export { OutputFile, OutputFileError } from "./output-file.js";
 export { SwapFile, SwapFileError, type SwapFileShare, SwapFileSlots } from "./swap-file.js";
 export { onEndingSignal, Terminal, type TerminalEvents, type TerminalSize } from "./terminal.js";
-export { nativeCodeHost, restoreModule, takeNativeCode, withBranchHints } from "./native-code.js";
+export { nativeCodeHost, restoreModule, takeNativeCode, withHints } from "./native-code.js";
 export { createPipe, onOwnerMessage, type PipeEnd, postToOwner, receiveFromOwner, receiveFromPipe, startThread, type Thread, threadData, type ThreadEvents } from "./threads.js";

@@ -5,7 +5,7 @@
  * and `%DeserializeWasmModule` are the functions behind a browser's code cache. V8 checks its version, its flags and the processor's features before it takes
  * code back. Where any of this is missing, in another engine or a later Node.js, the answer is undefined, and modules are compiled as always.
  */
-import { withFlag } from "./v8-flags.js";
+import { withFlags } from "./v8-flags.js";
 
 interface Natives {
   serialize(module: WebAssembly.Module): ArrayBuffer;
@@ -26,21 +26,23 @@ function withNatives<T>(use: (natives: Natives) => T): T | undefined {
   // A debugger's or another engine's eval is none of ours.
   if (process.versions["v8"] === undefined) return undefined;
   try {
-    return withFlag("allow-natives-syntax", () => use((0, eval)(SOURCE) as Natives));
+    return withFlags(["allow-natives-syntax"], () => use((0, eval)(SOURCE) as Natives));
   } catch {
     return undefined;
   }
 }
 
-/** Releases of V8 that have branch hinting behind a flag; one that is older has none, and one that is newer may not know the flag. */
-const HINT_FLAG_FIRST = 10, HINT_FLAG_LAST = 13;
+/** Releases of V8 that have WebAssembly's hints behind flags; one that is older has none, and one that is newer may not know the flags. */
+const HINT_FLAGS_FIRST = 10, HINT_FLAGS_LAST = 13;
 const V8_MAJOR = Number.parseInt(process.versions["v8"] ?? "", 10);
-const HAS_HINT_FLAG = V8_MAJOR >= HINT_FLAG_FIRST && V8_MAJOR <= HINT_FLAG_LAST;
+/** Branch hints; compilation hints, which V8 does not look at where it leaves all compilation for the first call. */
+const HINT_FLAGS = V8_MAJOR >= HINT_FLAGS_FIRST && V8_MAJOR <= HINT_FLAGS_LAST ? ["experimental-wasm-branch-hinting", "experimental-wasm-compilation-hints", "no-wasm-lazy-compilation"] : [];
 
-/** Has V8 take the branch hints of the modules that `compile` compiles (WebAssembly's branch hinting proposal), where that is an experiment still. */
-export function withBranchHints<T>(compile: () => T): T {
-  return HAS_HINT_FLAG ? withFlag("experimental-wasm-branch-hinting", compile) : compile();
-}
+/**
+ * Has V8 take the hints of the modules that `compile` compiles: which branches are likely, and which functions are worth the optimising compiler at once (WebAssembly's proposals branch
+ * hinting and compilation hints), where these are experiments still. Modules that other threads make meanwhile are compiled at once, too.
+ */
+export function withHints<T>(compile: () => T): T { return withFlags(HINT_FLAGS, compile); }
 
 /** Names what code depends on besides its module: the engine and the processor's kind. Part of a cache's key. */
 export function nativeCodeHost(): string {
