@@ -53,6 +53,22 @@ export function resetCodeCache(): void {
   return base + ((u32(rip) ^ u32(rip >> 14)) & (L.PC_CACHE_ENTRIES - 1)) * L.PC_CACHE_ENTRY_SIZE;
 }
 
+/** Where the entry may be that belongs at `slot`, besides there: its neighbour's place, in the same line of the host's cache. */
+// @ts-ignore: decorator
+@inline function secondSlot(slot: u32): u32 { return slot ^ L.PC_CACHE_ENTRY_SIZE; }
+
+/** Whether the entry in `slot` is at the place that its RIP chooses, not its neighbour. */
+function isAtHome(slot: u32): bool {
+  const rip = load<u64>(slot);
+  return (((u32(rip) ^ u32(rip >> 14)) * L.PC_CACHE_ENTRY_SIZE ^ slot) & L.PC_CACHE_ENTRY_SIZE) == 0;
+}
+
+/** The trace that the PC cache has at `slot` or besides for `rip` and `key`, 0 when it has none. */
+export function cachedTrace(rip: u64, slot: u32, key: u32): u32 {
+  if (load<u64>(slot) != rip) slot = secondSlot(slot);
+  return load<u64>(slot) == rip && load<u32>(slot + 8) == key ? load<u32>(slot + 12) : 0;
+}
+
 // @ts-ignore: decorator
 @inline function pcCachePage(va: u64): u32 { return (u32(va >> 12) ^ u32(va >> 28)) & 0xffff; }
 
@@ -176,6 +192,11 @@ export function findTrace(rip: u64, slot: u32, key: u32): u32 {
   }
   markPcCachePage(linear);
   if (global == 0 && load<u32>(cpu + L.VCPU_cpl) != 3 && !kernelPcNonGlobal) noteKernelPcNonGlobal();
+  // Two that are used in turn and belong at one place would be looked for each time; but nobody is displaced from his own place.
+  if (load<u64>(slot) != rip && load<u32>(slot + 8) == key && isAtHome(slot)) {
+    const second = secondSlot(slot);
+    if (load<u32>(second + 8) != key || !isAtHome(second)) memory.copy(second, slot, L.PC_CACHE_ENTRY_SIZE);
+  }
   store<u64>(slot, rip);
   store<u32>(slot + 8, key);
   store<u32>(slot + 12, trace);
@@ -218,8 +239,14 @@ function makeTrace(rip: u64, linear: u64, code: u32, gfn: u32, traceKey: u32, mo
 
 /** Forgets the PC cache entries of `rip`, whose trace was dropped. */
 export function dropPcCache(rip: u64): void {
-  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_userPcCache, rip) + 8, 0xffff_ffff);
-  store<u64>(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip) + 8, 0xffff_ffff);
+  dropAt(pcCacheSlot(cpu + L.VCPU_AREA_userPcCache, rip), rip);
+  dropAt(pcCacheSlot(cpu + L.VCPU_AREA_kernelPcCache, rip), rip);
+}
+
+function dropAt(slot: u32, rip: u64): void {
+  if (load<u64>(slot) == rip) store<u64>(slot + 8, 0xffff_ffff);
+  const second = secondSlot(slot);
+  if (load<u64>(second) == rip) store<u64>(second + 8, 0xffff_ffff);
 }
 
 /** Counts a sample of `trace`, which is about to run, and asks the translator for it when it is hot, or hot enough for another region than it has. */

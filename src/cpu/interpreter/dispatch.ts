@@ -11,7 +11,7 @@ import {
 } from "./op";
 import { bail, cpu, setCpu, setCodeChanged } from "./state";
 import { apicAccept } from "./apic-access";
-import { findTrace, pcCacheSlot, resetCodeCache, sampleTrace } from "./code-cache";
+import { cachedTrace, findTrace, pcCacheSlot, resetCodeCache, sampleTrace } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
 import { currentTlb, flushTlb, updateAccessWatch } from "./tlb";
@@ -178,7 +178,8 @@ function enterInStretch(): u32 {
   const user = load<u32>(cpu + L.VCPU_cpl) == 3;
   const slot = pcCacheSlot(cpu + (user ? L.VCPU_AREA_userPcCache : L.VCPU_AREA_kernelPcCache), rip);
   const key = pcCacheKey(user);
-  const trace = load<u64>(slot) == rip && load<u32>(slot + 8) == key ? load<u32>(slot + 12) : findTrace(rip, slot, key);
+  const cached = cachedTrace(rip, slot, key);
+  const trace = cached != 0 ? cached : findTrace(rip, slot, key);
   if (!goesOn(trace, dispatchRemaining)) return 0;
   dispatchQuick = true;
   return enter(trace);
@@ -236,10 +237,8 @@ export function enterDispatch(remaining: i32, link: u32, from: u32): u32 {
   const user = load<u32>(cpu + L.VCPU_cpl) == 3;
   const slot = pcCacheSlot(cpu + (user ? L.VCPU_AREA_userPcCache : L.VCPU_AREA_kernelPcCache), rip);
   const key = pcCacheKey(user);
-  let trace: u32;
-  if (load<u64>(slot) == rip && load<u32>(slot + 8) == key) {
-    trace = load<u32>(slot + 12);
-  } else {
+  let trace = cachedTrace(rip, slot, key);
+  if (trace == 0) {
     const flushes = load<u64>(cpu + L.VCPU_counterArenaFlushes);
     trace = findTrace(rip, slot, key);
     if (trace == 0) return fetchFailed();

@@ -16,7 +16,7 @@
  * At the head of every loop, and wherever `again` is gone to, the budget and the request word are looked at, as the interpreter does between traces, so
  * that requests are seen. The budget may be overdrawn by what can be executed without coming by there; instructions are counted exactly.
  */
-import { CACHES_SHUT, MODE_64, PC_CACHE_ENTRIES, RETURN_CACHE, VCPU, VCPU_AREA } from "../../abi/layout.js";
+import { CACHES_SHUT, MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, RETURN_CACHE, VCPU, VCPU_AREA } from "../../abi/layout.js";
 import type { Exits } from "./block-writer.js";
 import { EXIT_OP_MASK, GLOBAL, LOCAL, TRACE_ADDRESS_SIZE_SHIFT, WINDOW_MISSED } from "./region-layout.js";
 import { HANDLER_REGION, OP_LINK, PC_CACHE_KEY_EPOCH_SHIFT, TRACE_HEADER_SIZE } from "./traces.js";
@@ -123,7 +123,9 @@ export class RegionFrame {
     checkRequest(code, () => code.branch(exitToTarget));
     code.get(LOCAL.pcCache).i32(CACHES_SHUT).op(W.i32And).branch(exitToTarget, W.brIf);
     code.get(LOCAL.target).op(W.i32Wrap).get(LOCAL.target).i64(14).op(W.i64ShrU, W.i32Wrap, W.i32Xor).i32(PC_CACHE_ENTRIES - 1).op(W.i32And)
-      .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf);
+      .i32(4).op(W.i32Shl).get(LOCAL.pcCache).op(W.i32Add).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne);
+    code.openUnlikely();
+    code.get(LOCAL.pointer).i32(PC_CACHE_ENTRY_SIZE).op(W.i32Xor).tee(LOCAL.pointer).access(W.i64Load).get(LOCAL.target).op(W.i64Ne).branch(exitToTarget, W.brIf).close();
     code.get(LOCAL.pointer).access(W.i32Load, 8).get(LOCAL.pcEpoch).access(W.i32Load).i32(PC_CACHE_KEY_EPOCH_SHIFT).op(W.i32Shl).i32(MODE_64).op(W.i32Or, W.i32Ne)
       .branch(exitToTarget, W.brIf);
     code.get(LOCAL.linkOp);

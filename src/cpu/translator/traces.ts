@@ -193,9 +193,11 @@ export class TraceReader {
     for (const [cache, epoch] of [[VCPU_AREA.userPcCache, VCPU.userEpoch], [VCPU_AREA.kernelPcCache, VCPU.kernelEpoch]] as const) {
       const slot = this.#base + cache + index * PC_CACHE_ENTRY_SIZE;
       const key = ((view.getUint32(this.#base + epoch, true) << PC_CACHE_KEY_EPOCH_SHIFT) | MODE_64) >>> 0;
-      if (view.getBigUint64(slot, true) !== rip || view.getUint32(slot + 8, true) !== key) continue;
-      const trace = view.getUint32(slot + 12, true);
-      if (this.isTranslatable(trace)) return trace;
+      for (const entry of [slot, slot ^ PC_CACHE_ENTRY_SIZE]) {
+        if (view.getBigUint64(entry, true) !== rip || view.getUint32(entry + 8, true) !== key) continue;
+        const trace = view.getUint32(entry + 12, true);
+        if (this.isTranslatable(trace)) return trace;
+      }
     }
     return 0;
   }
