@@ -84,9 +84,9 @@ export const VCPU_AREA_BASE = 0x0200_0000;
 export const VCPU_AREA_STRIDE = 0x0180_0000;
 export const VCPU_COUNT_MAX = 8;
 /** What a sample adds to the heat of a trace; having to leave a region for it adds 1. */
-export const HEAT_OF_SAMPLE = 128;
+export const HEAT_OF_SAMPLE = 64;
 /** The same for a trace that a region has. */
-export const HEAT_OF_REGION_SAMPLE = 16;
+export const HEAT_OF_REGION_SAMPLE = 8;
 /** Instructions of a trace at most. */
 export const TRACE_INSTRUCTIONS_MAX = 32;
 /** Instructions that a region may execute without looking at its budget: more than it has ops. */
@@ -195,7 +195,7 @@ export const TLB_TAG_EXECUTE = 16;
 export const TLB_ADDEND = 24;
 export const TLB_GFN = 28;
 export const PC_CACHE_ENTRIES = 16384;
-/** PC cache entry, 16 bytes: rip u64, key u32 (mode and epoch), trace u32. */
+/** PC cache entry, 16 bytes: rip u64, key u32 (mode and epoch), trace u32. It is at the place that its rip chooses, or at that of the neighbour, place ^ 1. */
 export const PC_CACHE_ENTRY_SIZE = 16;
 
 /** In the address of a PC cache that a region gets: it must not go on in another region by itself. It then has a return cache of its own, so far behind the other. */

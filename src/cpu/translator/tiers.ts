@@ -10,8 +10,8 @@ export const TIERS = ["both", "interpreter", "translator"] as const;
 export type Tier = (typeof TIERS)[number];
 export const TIER_DEFAULT: Tier = "both";
 
-/** Instructions between two samples, and samples: a trace is translated after about a million instructions that ran in it. */
-const WHEN_HOT = { samplePart: 8192, hotSamples: 128, warmSamples: 2 } as const;
+/** Instructions between two samples, and samples: a trace is translated after about two million instructions that ran in it. */
+const WHEN_HOT = { samplePart: 8192, hotSamples: 224, warmSamples: 2 } as const;
 /** With regions of whatever the trace leads to, sampled or not, each trace was in thirty regions, and most of a boot's time went into their compilation. */
 const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 1 } as const;
 
