@@ -40,6 +40,7 @@ export interface TranslatorThreadStart {
   readonly vcpus: readonly PipeEnd[];
   /** Where regions are kept; undefined = nowhere. */
   readonly kept: KeptCode | undefined;
+  readonly tier: Tier;
 }
 
 /** From a vCPU's thread. */

@@ -281,7 +281,7 @@ export class RunningMachine {
   #startTranslator(): readonly PipeEnd[] {
     if (this.#parts.tier === "interpreter") return [];
     const pipes = this.#vcpus.map(() => createPipe());
-    const data: TranslatorThreadStart = { memory: this.#host.memory, vcpus: pipes.map(([, end]) => end), kept: this.#parts.kept };
+    const data: TranslatorThreadStart = { memory: this.#host.memory, vcpus: pipes.map(([, end]) => end), kept: this.#parts.kept, tier: this.#parts.tier };
     this.#translatorThread = startThread(new URL("./translator-worker.js", import.meta.url), data, {
       // It has said its last word.
       onMessage: () => void this.#translatorThread?.terminate(),

@@ -35,14 +35,19 @@ function withNatives<T>(use: (natives: Natives) => T): T | undefined {
 /** Releases of V8 that have WebAssembly's hints behind flags; one that is older has none, and one that is newer may not know the flags. */
 const HINT_FLAGS_FIRST = 10, HINT_FLAGS_LAST = 13;
 const V8_MAJOR = Number.parseInt(process.versions["v8"] ?? "", 10);
-/** Branch hints; compilation hints, which V8 does not look at where it leaves all compilation for the first call. */
-const HINT_FLAGS = V8_MAJOR >= HINT_FLAGS_FIRST && V8_MAJOR <= HINT_FLAGS_LAST ? ["experimental-wasm-branch-hinting", "experimental-wasm-compilation-hints", "no-wasm-lazy-compilation"] : [];
+const HAS_HINT_FLAGS = V8_MAJOR >= HINT_FLAGS_FIRST && V8_MAJOR <= HINT_FLAGS_LAST;
+const BRANCH_HINTS = ["experimental-wasm-branch-hinting"];
+/** V8 does not look at compilation hints where it leaves all compilation for the first call. */
+const COMPILATION_HINTS = ["experimental-wasm-compilation-hints", "no-wasm-lazy-compilation"];
 
 /**
- * Has V8 take the hints of the modules that `compile` compiles: which branches are likely, and which functions are worth the optimising compiler at once (WebAssembly's proposals branch
- * hinting and compilation hints), where these are experiments still. Modules that other threads make meanwhile are compiled at once, too.
+ * Has V8 take the hints of the modules that `compile` compiles, where these are experiments still (WebAssembly's proposals branch hinting and compilation hints): which branches are likely, and,
+ * if `optimizes`, which functions are worth the optimising compiler at once. Modules that other threads make meanwhile are then compiled at once, too.
  */
-export function withHints<T>(compile: () => T): T { return withFlags(HINT_FLAGS, compile); }
+export function withHints<T>(compile: () => T, optimizes = true): T {
+  if (!HAS_HINT_FLAGS) return compile();
+  return withFlags(optimizes ? [...BRANCH_HINTS, ...COMPILATION_HINTS] : BRANCH_HINTS, compile);
+}
 
 /** Names what code depends on besides its module: the engine and the processor's kind. Part of a cache's key. */
 export function nativeCodeHost(): string {
