@@ -100,12 +100,13 @@ export function cutStretch(reason: u32): i32 {
  */
 export function goesOn(trace: u32, remaining: i32): bool {
   nextTrace = trace;
+  // What the look-up met on its way is met again outside; or not, if somebody else has had the host give the page meanwhile, and then it would be met by one run only.
+  if (trace == 0) settle();
   if (lockStep == INTERPRETED && remaining <= 0) {
     finish(L.STRETCH_END_full, remaining);
     return false;
   }
   if (trace == 0) {
-    // What the look-up met on its way is met again outside.
     finish(L.STRETCH_END_fetch, remaining);
     return false;
   }
