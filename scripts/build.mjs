@@ -1,10 +1,10 @@
 /**
- * Builds everything: TypeScript to dist/, what runs of it in a few files (bundle.mjs), the generated sources of the interpreter, and the interpreter to
- * dist/cpu/core.wasm.
+ * Builds everything: TypeScript to dist/, what runs of it in a few files (bundle.mjs), the generated sources of the interpreter, the interpreter to
+ * dist/cpu/core.wasm, and that to machine code (compile-core.mjs).
  * A step whose inputs have not changed since it last succeeded is left out. Usage: node scripts/build.mjs
  */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
@@ -71,4 +71,11 @@ unlessDone("processor", join(dist, "cpu/core.wasm"), [interpreter, join(root, "p
     "--importMemory", "--sharedMemory", "--initialMemory", "4096", "--maximumMemory", "65536", "--memoryBase", "4096",
     "--exportTable", "--enable", "threads", "--enable", "simd", "--enable", "bulk-memory", "--disableWarning", "-o", "dist/cpu/core.wasm",
   ]);
+});
+
+// Another Node.js compiles the core by itself, when it needs it.
+unlessDone("machine code of the processor", join(dist, "cpu/compiled"), [interpreter, ...["package-lock.json", "scripts/compile-core.mjs"].map((name) => join(root, name))], process.version, () => {
+  rmSync(join(dist, "cpu/compiled"), { recursive: true, force: true });
+  mkdirSync(join(dist, "cpu/compiled"));
+  run("machine code of the processor", "scripts/compile-core.mjs", []);
 });

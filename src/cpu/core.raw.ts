@@ -63,6 +63,11 @@ export async function compileCore(bytes: Uint8Array): Promise<WebAssembly.Module
   return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
 }
 
+/** As compileCore, while the caller waits. */
+export function compileCoreAtOnce(bytes: Uint8Array): WebAssembly.Module {
+  return new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
+}
+
 /** Instantiates the core for one vCPU. Synchronous, because vCPU threads have no event loop to come back to. */
 export function createCore({ module, memory, vcpuIndex, timestamp, translator: options }: CoreOptions): Core {
   const instance = new WebAssembly.Instance(module, { env: { memory, timestamp, abort: abortCore } });

@@ -1,6 +1,6 @@
 /** The software processor, as the other rooms see it. */
 export { BREAKPOINTS_MAX, type DebugTable, type Watchpoint, writeDebugTable } from "./debug-table.raw.js";
-export { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, compileCore, createCore, TRANSLATE_FAULT, TRANSLATE_MISSING } from "./core.raw.js";
+export { ACCESS_EXECUTE, ACCESS_READ, ACCESS_WRITE, compileCore, compileCoreAtOnce, createCore, TRANSLATE_FAULT, TRANSLATE_MISSING } from "./core.raw.js";
 export type { Core, CoreOptions } from "./core.raw.js";
 export { formatLockStepDifference, type LockStepDifference, type LockStepFigures, LockStepReport, type LockStepValue, sumLockStep } from "./lock-step-report.js";
 export { type LibraryHost, type Recipe, regionLookUp, TranslationLibrary } from "./translator/library.js";

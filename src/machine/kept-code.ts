@@ -1,6 +1,6 @@
 /** Compiled code that is kept in the cache from one start to the next: the processor core's, and the regions of guest code. */
-import { compileCore, type LibraryHost, regionLookUp } from "../cpu/index.js";
-import { FileCache, hashBytes, hashOwnFiles, nativeCodeHost, readOwnFile, restoreModule, takeNativeCode } from "../platform/node/index.js";
+import { compileCore, compileCoreAtOnce, type LibraryHost, regionLookUp } from "../cpu/index.js";
+import { FileCache, hashBytes, hashOwnFiles, makeNativeCode, nativeCodeHost, ownPath, readOwnFile, restoreModule, takeNativeCode } from "../platform/node/index.js";
 
 const HASH_LENGTH = 32;
 
@@ -27,13 +27,30 @@ export function loadCore(cache: FileCache | undefined): Promise<LoadedCore> {
   return loaded;
 }
 
+/** Where the core's machine code is that the build has made for the engine in which it ran, so that no first start has to compile it. */
+function builtCode(): FileCache { return new FileCache(ownPath(new URL("../cpu/compiled", import.meta.url))); }
+
+function readCore(): Promise<Uint8Array> { return readOwnFile(new URL("../cpu/core.wasm", import.meta.url), "processor core"); }
+
+function keyOfCore(bytes: Uint8Array): string { return keyOf("core", hashBytes(bytes)); }
+
+/** Part of the build: makes that code, where V8 gives it away. Sets flags of V8 for good. */
+export async function buildCoreCode(): Promise<void> {
+  const bytes = await readCore();
+  const code = makeNativeCode(() => compileCoreAtOnce(bytes));
+  if (code !== undefined) builtCode().put(keyOfCore(bytes), code);
+}
+
 async function loadFrom(cache: FileCache | undefined): Promise<LoadedCore> {
-  const bytes = await readOwnFile(new URL("../cpu/core.wasm", import.meta.url), "processor core");
-  const key = cache && keyOf("core", hashBytes(bytes));
-  const code = key === undefined ? undefined : cache!.get(key);
+  const bytes = await readCore();
+  const key = keyOfCore(bytes);
+  const built = builtCode().get(key);
+  const ready = built && restoreModule(bytes, built);
+  if (ready !== undefined) return { module: ready, keep: undefined };
+  const code = cache?.get(key);
   const module = code && restoreModule(bytes, code);
   if (module !== undefined) return { module, keep: undefined };
-  return { module: await compileCore(bytes), keep: key === undefined ? undefined : (made) => void cache!.put(key, made) };
+  return { module: await compileCore(bytes), keep: cache && ((made) => void cache.put(key, made)) };
 }
 
 function keyOf(kind: string, hash: string): string {

@@ -62,6 +62,9 @@ export async function hashInputFile(
   }
 }
 
+/** The path of a file or folder of this program. */
+export function ownPath(url: URL): string { return fileURLToPath(url); }
+
 /** Reads a file of this program. Throws InputFileError when it is not there: `role` names it. */
 export async function readOwnFile(url: URL, role: string): Promise<Uint8Array> {
   return await readInputFile(fileURLToPath(url), role);

@@ -5,6 +5,7 @@
  * and `%DeserializeWasmModule` are the functions behind a browser's code cache. V8 checks its version, its flags and the processor's features before it takes
  * code back. Where any of this is missing, in another engine or a later Node.js, the answer is undefined, and modules are compiled as always.
  */
+import { setFlagsFromString } from "node:v8";
 import { withFlags } from "./v8-flags.js";
 
 interface Natives {
@@ -62,6 +63,19 @@ export function takeNativeCode(module: WebAssembly.Module, exported: unknown, op
   return withNatives((natives) => {
     if (optimize && !natives.isOptimized(exported)) natives.optimize(exported);
     return natives.isOptimized(exported) ? new Uint8Array(natives.serialize(module)) : undefined;
+  });
+}
+
+/**
+ * The machine code of all functions of the module that `compile` compiles, optimised, to be restored in other processes; undefined where V8 does not give it away. The module has functions. Takes
+ * as long as the optimising compiler does, and sets flags of V8 for good: for a process that does nothing else.
+ */
+export function makeNativeCode(compile: () => WebAssembly.Module): Uint8Array | undefined {
+  return withNatives((natives) => {
+    const module = withFlags(["no-liftoff", "no-wasm-lazy-compilation"], compile);
+    // Off without the baseline compiler, and not back with it; the code is for processes with V8's default flags.
+    setFlagsFromString("--wasm-dynamic-tiering");
+    return new Uint8Array(natives.serialize(module));
   });
 }
 
