@@ -82,7 +82,7 @@ const plain = (opcode: number): EmitVector => binary((w, _op, destination, sourc
 const lanes = (bytes: number, ...order: number[]): EmitVector => binary((w, _op, destination, source) => {
   destination();
   source();
-  w.code.simd(SIMD.shuffle).op(...order.flatMap((lane) => Array.from({ length: bytes }, (_, byte) => lane * bytes + byte)));
+  w.code.simd(SIMD.shuffle).append(order.flatMap((lane) => Array.from({ length: bytes }, (_, byte) => lane * bytes + byte)));
 });
 
 /** The four fields of two bits of an immediate. */
@@ -91,14 +91,14 @@ const fields = (op: Op): number[] => [0, 2, 4, 6].map((shift) => (op.immediateLo
 const shuffleDoublewords: EmitVector = binary((w, op, _destination, source) => {
   source();
   w.code.set(LOCAL.vector).get(LOCAL.vector).get(LOCAL.vector).simd(SIMD.shuffle)
-    .op(...fields(op).flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)));
+    .append(fields(op).flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)));
 });
 
 const shuffleBytes: EmitVector = binary((w, _op, destination, source) => {
   destination();
   source();
   // An index with bit 7 gives 0 here and there; of the others only four bits count here.
-  w.code.simd(SIMD.const).op(...new Array<number>(16).fill(0x8f)).simd(SIMD.and).simd(SIMD.swizzle);
+  w.code.simd(SIMD.const).append(new Array<number>(16).fill(0x8f)).simd(SIMD.and).simd(SIMD.swizzle);
 });
 
 /** Shifts the register by a constant; `opcode` takes an i32. Counts of all bits and more are left to the interpreter. */
@@ -115,7 +115,7 @@ const shiftBytes = (left: boolean): EmitVector => (w, op) => {
   const count = Math.min(op.immediateLow & 0xff, 16);
   w.checkSse(op);
   const order = Array.from({ length: 16 }, (_, byte) => (left ? (byte < count ? 16 : byte - count) : Math.min(byte + count, 16)));
-  pushRegister(w.code.get(LOCAL.base), op.rm).simd(SIMD.const).op(...new Array<number>(16).fill(0)).simd(SIMD.shuffle).op(...order).simdAccess(SIMD.store, op.rm);
+  pushRegister(w.code.get(LOCAL.base), op.rm).simd(SIMD.const).append(new Array<number>(16).fill(0)).simd(SIMD.shuffle).append(order).simdAccess(SIMD.store, op.rm);
   return true;
 };
 

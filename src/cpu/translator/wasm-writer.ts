@@ -26,19 +26,29 @@ const SHARED_WITH_MAXIMUM = 3;
 const MODULE_HEAD = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0] as const;
 
 /** Bytes of a number that is written later. */
-const LATER_SIZE = 5;
+const LATER = [0x80, 0x80, 0x80, 0x80, 0x80] as const;
+const OP_BYTES_MAX = 4;
+const CAPACITY_DEFAULT = 1 << 14;
+/** A region's module besides its code: enough for most. */
+const MODULE_CAPACITY = 1 << 11;
+const SMALL_CAPACITY = 64;
+/** In place of a byte. */
+const NONE = -1;
 
 /** A place that branches may go to. */
 export interface Label { readonly depth: number }
 
 /** Bytes of code, growing. */
 export class CodeWriter {
-  #bytes = new Uint8Array(4096);
+  #bytes: Uint8Array;
   #length = 0;
   /** Blocks that are open. */
   #depth = 0;
   /** Offsets of the opcodes of ifs that are hardly ever true. */
   readonly #unlikely: number[] = [];
+
+  /** `capacity` is how many bytes there is room for at first. */
+  constructor(capacity = CAPACITY_DEFAULT) { this.#bytes = new Uint8Array(capacity); }
 
   get length(): number { return this.#length; }
   get bytes(): Uint8Array { return this.#bytes.subarray(0, this.#length); }
@@ -46,15 +56,18 @@ export class CodeWriter {
   /** How many blocks are open. */
   get depth(): number { return this.#depth; }
 
-  /** Appends one byte, an opcode of W mostly. */
-  op(...bytes: number[]): this {
-    if (this.#length + bytes.length > this.#bytes.length) this.#grow(bytes.length);
-    for (const byte of bytes) this.#bytes[this.#length++] = byte;
+  /** Appends a byte, an opcode of W mostly, and up to three others. */
+  op(first: number, second = NONE, third = NONE, fourth = NONE): this {
+    if (this.#length + OP_BYTES_MAX > this.#bytes.length) this.#grow(OP_BYTES_MAX);
+    this.#bytes[this.#length++] = first;
+    if (second !== NONE) this.#bytes[this.#length++] = second;
+    if (third !== NONE) this.#bytes[this.#length++] = third;
+    if (fourth !== NONE) this.#bytes[this.#length++] = fourth;
     return this;
   }
 
   /** Appends the bytes of `other`. */
-  append(other: Uint8Array): this {
+  append(other: ArrayLike<number>): this {
     if (this.#length + other.length > this.#bytes.length) this.#grow(other.length);
     this.#bytes.set(other, this.#length);
     this.#length += other.length;
@@ -88,13 +101,13 @@ export class CodeWriter {
 
   /** A number of at most 31 bits that `patch` writes later, of an opcode that takes it signed or unsigned. Returns its place. */
   later(): number {
-    this.op(...new Array<number>(LATER_SIZE).fill(0x80));
-    return this.#length - LATER_SIZE;
+    this.append(LATER);
+    return this.#length - LATER.length;
   }
 
   /** Writes the number at `place`, of at least 0 if the opcode takes it unsigned. */
   patch(place: number, value: number): void {
-    for (let byte = 0; byte < LATER_SIZE; byte++) this.#bytes[place + byte] = ((value >> (7 * byte)) & 0x7f) | (byte < LATER_SIZE - 1 ? 0x80 : 0);
+    for (let byte = 0; byte < LATER.length; byte++) this.#bytes[place + byte] = ((value >> (7 * byte)) & 0x7f) | (byte < LATER.length - 1 ? 0x80 : 0);
   }
 
   /** Writes one byte at `place`. */
@@ -191,14 +204,23 @@ export const REGION_TYPE = { parameters: [I32, I32, I32, I32, I32], results: [I6
 const IMPORT_TYPE = { parameters: [I32, I32], results: [I32] } as const;
 const HELPER_TYPE = { parameters: [I32, I64, I64], results: [I32] } as const;
 
-function section(module: CodeWriter, id: number, fill: (body: CodeWriter) => void): void {
-  const body = new CodeWriter();
-  fill(body);
-  module.op(id).unsigned(body.length).append(body.bytes);
+/** Writes a section, or what else begins with its length. */
+function sized(module: CodeWriter, fill: () => void): void {
+  const place = module.later();
+  const begin = module.length;
+  fill();
+  module.patch(place, module.length - begin);
 }
 
+function section(module: CodeWriter, id: number, fill: (body: CodeWriter) => void): void {
+  module.op(id);
+  sized(module, () => fill(module));
+}
+
+/** Writes a name of ASCII characters. */
 function name(body: CodeWriter, text: string): void {
-  body.unsigned(text.length).op(...new TextEncoder().encode(text));
+  body.unsigned(text.length);
+  for (let at = 0; at < text.length; at++) body.op(text.charCodeAt(at));
 }
 
 /** The types of a module's functions by their index: of the function that they import, of the regions, and of a region's helper. */
@@ -219,7 +241,7 @@ function types(module: CodeWriter): void {
   section(module, 1, (body) => {
     body.unsigned(TYPES.length);
     for (const { parameters, results } of TYPES) {
-      body.op(FUNCTION_TYPE).unsigned(parameters.length).op(...parameters).unsigned(results.length).op(...results);
+      body.op(FUNCTION_TYPE).unsigned(parameters.length).append(parameters).unsigned(results.length).append(results);
     }
   });
 }
@@ -229,7 +251,7 @@ function types(module: CodeWriter): void {
  * itself: each instance that does has a copy of it (V8 11.3), which is made anew when it grows, and never given back.
  */
 export function writeGoOnModule(): Uint8Array {
-  const module = new CodeWriter().op(...MODULE_HEAD);
+  const module = new CodeWriter(MODULE_CAPACITY).append(MODULE_HEAD);
   types(module);
   section(module, 2, (body) => {
     body.unsigned(1);
@@ -244,10 +266,12 @@ export function writeGoOnModule(): Uint8Array {
     body.op(0).unsigned(0);
   });
   section(module, 10, (body) => {
-    const code = new CodeWriter();
-    REGION_TYPE.parameters.forEach((_, parameter) => code.get(parameter));
-    code.get(0).i32(ENTRY_BITS).op(W.i32ShrU, W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).op(W.end);
-    body.unsigned(1).unsigned(code.length + 1).unsigned(0).append(code.bytes);
+    body.unsigned(1);
+    sized(body, () => {
+      body.unsigned(0);
+      REGION_TYPE.parameters.forEach((_, parameter) => body.get(parameter));
+      body.get(0).i32(ENTRY_BITS).op(W.i32ShrU, W.returnCallIndirect).unsigned(REGION_TYPE_INDEX).unsigned(0).op(W.end);
+    });
   });
   return module.bytes;
 }
@@ -258,7 +282,7 @@ export function writeGoOnModule(): Uint8Array {
  */
 export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely, helper }: FunctionCode, globals: readonly string[], maximumPages: number): Uint8Array {
   const helpers = helper === undefined ? [] : [helper];
-  const module = new CodeWriter().op(...MODULE_HEAD);
+  const module = new CodeWriter(code.length + MODULE_CAPACITY).append(MODULE_HEAD);
   types(module);
   section(module, 2, (body) => {
     body.unsigned(3 + globals.length);
@@ -277,13 +301,13 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely, 
       body.op(3, I32, 0);
     }
   });
-  section(module, 3, (body) => { body.unsigned(1 + helpers.length).unsigned(REGION_TYPE_INDEX).op(...helpers.map(() => HELPER_TYPE_INDEX)); });
+  section(module, 3, (body) => { body.unsigned(1 + helpers.length).unsigned(REGION_TYPE_INDEX).append(helpers.map(() => HELPER_TYPE_INDEX)); });
   section(module, 7, (body) => {
     body.unsigned(1);
     name(body, "region");
     body.op(0).unsigned(REGION_FUNCTION);
   });
-  const head = new CodeWriter().unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
+  const head = new CodeWriter(SMALL_CAPACITY).unsigned(3).unsigned(i32Locals).op(I32).unsigned(i64Locals).op(I64).unsigned(v128Locals).op(V128);
   section(module, 0, (body) => {
     name(body, "metadata.code.branch_hint");
     body.unsigned(1).unsigned(REGION_FUNCTION).unsigned(unlikely.length);
@@ -291,12 +315,12 @@ export function writeModule({ code, i32Locals, i64Locals, v128Locals, unlikely, 
   });
   section(module, 0, (body) => {
     name(body, "compilationHints");
-    body.unsigned(1 + helpers.length).op(OPTIMIZE_AT_ONCE, ...helpers.map(() => OPTIMIZE_AT_ONCE));
+    body.unsigned(1 + helpers.length).op(OPTIMIZE_AT_ONCE).append(helpers.map(() => OPTIMIZE_AT_ONCE));
   });
   section(module, 10, (body) => {
     body.unsigned(1 + helpers.length);
-    body.unsigned(head.length + code.length + 1).append(head.bytes).append(code).op(W.end);
-    for (const each of helpers) body.unsigned(each.length + 2).unsigned(0).append(each).op(W.end);
+    sized(body, () => body.append(head.bytes).append(code).op(W.end));
+    for (const each of helpers) sized(body, () => body.unsigned(0).append(each).op(W.end));
   });
   return module.bytes;
 }
