@@ -73,9 +73,10 @@ unlessDone("processor", join(dist, "cpu/core.wasm"), [interpreter, join(root, "p
   ]);
 });
 
-// Another Node.js compiles the core by itself, when it needs it.
+// Where there is none, or another Node.js runs than this one, the core is compiled when it is needed.
 unlessDone("machine code of the processor", join(dist, "cpu/compiled"), [interpreter, ...["package-lock.json", "scripts/compile-core.mjs"].map((name) => join(root, name))], process.version, () => {
   rmSync(join(dist, "cpu/compiled"), { recursive: true, force: true });
   mkdirSync(join(dist, "cpu/compiled"));
-  run("machine code of the processor", "scripts/compile-core.mjs", []);
+  const { status } = spawnSync(process.execPath, [join(root, "scripts/compile-core.mjs")], { cwd: root, stdio: "ignore" });
+  if (status !== 0) process.stderr.write("build: this Node.js gives no machine code of the processor away: first starts compile it\n");
 });
