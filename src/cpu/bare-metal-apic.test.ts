@@ -4,7 +4,7 @@ import {
   APIC_ACCESS_GFN, APIC_PAGE, FRAMES_BASE, NPT_LEAF_ENTRIES, NPT_PRESENT, NPT_ROOT_BASE, NPT_WRITABLE, VCPU, VCPU_AREA, VCPU_AREA_BASE,
 } from "../abi/layout.js";
 import { DATA, machine, start, state } from "./bare-metal/harness.js";
-import { listing, type Listing } from "./bare-metal/listing.js";
+import { doublewordBytes, listing, type Listing } from "./bare-metal/listing.js";
 import type { Stop } from "./bare-metal/machine.js";
 
 const RAX = 0;
@@ -20,11 +20,10 @@ const { words } = state;
 const pageIndex = (VCPU_AREA_BASE + VCPU_AREA.virtualApic) >>> 2;
 const register = (offset: number): number => words[pageIndex + (offset >>> 2)]! >>> 0;
 const setRegister = (offset: number, value: number): void => void (words[pageIndex + (offset >>> 2)] = value);
-const offsetBytes = (offset: number): string => `${(offset & 0xff).toString(16).padStart(2, "0")} ${(offset >>> 8).toString(16).padStart(2, "0")} 00 00`;
 const program = (...lines: readonly string[]): Listing => listing(0x1_0000, [...lines, "f4  hlt"].join("\n"));
-const read = (offset: number): string => `8b 87 ${offsetBytes(offset)}  mov eax, [rdi + offset]`;
-const write = (offset: number): string => `89 8f ${offsetBytes(offset)}  mov [rdi + offset], ecx`;
-const orHundred = (offset: number): string => `81 8f ${offsetBytes(offset)} 00 01 00 00  or dword ptr [rdi + offset], 0x100`;
+const read = (offset: number): string => `8b 87 ${doublewordBytes(offset)}  mov eax, [rdi + offset]`;
+const write = (offset: number): string => `89 8f ${doublewordBytes(offset)}  mov [rdi + offset], ecx`;
+const orHundred = (offset: number): string => `81 8f ${doublewordBytes(offset)} 00 01 00 00  or dword ptr [rdi + offset], 0x100`;
 
 /** Starts a program whose RDI is at the page and whose ECX is `value`; the page is all zero. */
 function begin(text: Listing, value = 0, frame = FRAME): void {

@@ -1,7 +1,7 @@
 /** Code that belongs at one place of the PC cache, in both tiers: it is found there, and forgotten when it has to be. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listing, type Listing } from "./bare-metal/listing.js";
+import { doublewordBytes, listing, type Listing } from "./bare-metal/listing.js";
 import { type Finished, ROUNDS, run, runAll } from "./bare-metal/tiers.js";
 import { VCPU } from "../abi/layout.js";
 import { RAX, RBX, RCX, RDX, RSI } from "./index.js";
@@ -34,7 +34,7 @@ const patches = (patched: number): Listing => listing(0x1_1000, `
   ff d6                    call rsi
   48 39 d1                 cmp rcx, rdx
   75 08                    jne on
-  c6 04 25 ${[0, 8, 16, 24].map((shift) => (((patched + 3) >> shift) & 0xff).toString(16).padStart(2, "0")).join(" ")} 03  mov byte ptr [patched + 3], 3
+  c6 04 25 ${doublewordBytes(patched + 3)} 03  mov byte ptr [patched + 3], 3
   48 ff c9                 on: dec rcx
   75 ea                    jnz again
   f4                       hlt

@@ -23,3 +23,8 @@ export function listing(origin: number, text: string): Listing {
   }
   return { origin, bytes, labels };
 }
+
+/** The four bytes of `value`, as a listing has them. */
+export function doublewordBytes(value: number): string {
+  return [0, 8, 16, 24].map((shift) => ((value >>> shift) & 0xff).toString(16).padStart(2, "0")).join(" ");
+}

@@ -58,10 +58,7 @@ export function resetCodeCache(): void {
 @inline function secondSlot(slot: u32): u32 { return slot ^ L.PC_CACHE_ENTRY_SIZE; }
 
 /** Whether the entry in `slot` is at the place that its RIP chooses, not its neighbour. */
-function isAtHome(slot: u32): bool {
-  const rip = load<u64>(slot);
-  return (((u32(rip) ^ u32(rip >> 14)) * L.PC_CACHE_ENTRY_SIZE ^ slot) & L.PC_CACHE_ENTRY_SIZE) == 0;
-}
+function isAtHome(slot: u32): bool { return ((pcCacheSlot(0, load<u64>(slot)) ^ slot) & L.PC_CACHE_ENTRY_SIZE) == 0; }
 
 /** The trace that the PC cache has at `slot` or besides for `rip` and `key`, 0 when it has none. */
 export function cachedTrace(rip: u64, slot: u32, key: u32): u32 {

@@ -67,14 +67,14 @@ export function ownPath(url: URL): string { return fileURLToPath(url); }
 
 /** Reads a file of this program. Throws InputFileError when it is not there: `role` names it. */
 export async function readOwnFile(url: URL, role: string): Promise<Uint8Array> {
-  return await readInputFile(fileURLToPath(url), role);
+  return await readInputFile(ownPath(url), role);
 }
 
 /** SHA-256 over files of this program; those in a folder (a URL that ends in "/") are its scripts. */
 export function hashOwnFiles(urls: readonly URL[]): string {
   const hash = createHash("sha256");
   for (const url of urls) {
-    const path = fileURLToPath(url);
+    const path = ownPath(url);
     const names = url.href.endsWith("/") ? readdirSync(path).filter((name) => name.endsWith(".js")).sort() : [""];
     for (const name of names) hash.update(name).update(createHash("sha256").update(readFileSync(`${path}${name}`)).digest());
   }

@@ -45,7 +45,7 @@ const COMPILATION_HINTS = ["experimental-wasm-compilation-hints", "no-wasm-lazy-
  * Has V8 take the hints of the modules that `compile` compiles, where these are experiments still (WebAssembly's proposals branch hinting and compilation hints): which branches are likely, and,
  * if `optimizes`, which functions are worth the optimising compiler at once. Modules that other threads make meanwhile are then compiled at once, too.
  */
-export function withHints<T>(compile: () => T, optimizes = true): T {
+export function withHints<T>(compile: () => T, optimizes: boolean): T {
   if (!HAS_HINT_FLAGS) return compile();
   return withFlags(optimizes ? [...BRANCH_HINTS, ...COMPILATION_HINTS] : BRANCH_HINTS, compile);
 }
