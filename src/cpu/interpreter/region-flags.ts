@@ -5,7 +5,8 @@
  *   note   bits 3..0 kind, 11..4 operand size in bits, 17..12 count of a shift
  *   words  result, first operand, second operand; but
  *            ADD  -, result, first operand      SUB  -, first operand, second operand
- *            logic, INC, DEC, multiplication  result, 0, 1 if CF
+ *            logic, multiplication  result, 0, 1 if CF
+ *            INC, DEC  result, and two of which the first is less than the second if CF
  */
 import * as L from "./generated/layout";
 import { multiplyHighSigned } from "./integer";
@@ -39,13 +40,14 @@ export function writeRegionFlags(): void {
   const second = load<u64>(cpu + L.VCPU_flagAux), third = load<u64>(cpu + L.VCPU_flagExtra);
   const r = kind == ADD ? second : kind == SUB ? second - third : load<u64>(cpu + L.VCPU_flagResult);
   const a = kind == ADD ? third : second, b = kind == ADD ? second - third : third;
+  const old = u64(second < third) << 63;
   let aux: u64 = 0;
   switch (kind) {
     case LOGIC: break;
     case ADD: case CARRIED_ADD: aux = carries((a & b) | ((a | b) & ~r), size); break;
     case SUB: case CARRIED_SUB: aux = carries((~a & b) | ((~a | b) & r), size); break;
-    case INCREMENT: aux = stepAux((r - 1) & ~r, size, third << 63); break;
-    case DECREMENT: aux = stepAux(~(r + 1) & r, size, third << 63); break;
+    case INCREMENT: aux = stepAux((r - 1) & ~r, size, old); break;
+    case DECREMENT: aux = stepAux(~(r + 1) & r, size, old); break;
     case MULTIPLY: aux = third != 0 ? SIGN_BIT : 0; break;
     case PRODUCT: aux = multiplyHighSigned(i64(a), i64(b)) != i64(r) >> 63 ? SIGN_BIT : 0; break;
     default: aux = shiftAux(kind, size, u64((note >> 12) & 63), a, r); break;

@@ -23,8 +23,13 @@ export type FlagState =
   | { readonly kind: "inherited" }
   /** They are the interpreter's words, at home or in their locals. */
   | { readonly kind: "words" }
-  | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "increment" | "decrement" | "multiply" | "product"; readonly size: number; readonly set: number }
+  | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "multiply" | "product"; readonly size: number; readonly set: number }
+  /** CF is as it was before: at the top of its local, or (`inherits`) as it came into the block. */
+  | { readonly kind: StepKind; readonly size: number; readonly set: number; readonly inherits: boolean }
   | { readonly kind: "shl" | "shr" | "sar"; readonly size: number; readonly set: number; readonly count: number };
+
+/** INC and DEC. */
+export type StepKind = "increment" | "decrement";
 
 /** Where a state keeps the first and second operand, the result, and the carry of before. */
 export const flagLocals = (set: number): { a: number; b: number; r: number; carry: number } => {
@@ -173,8 +178,22 @@ export class FlagTracker {
   }
 
   /** An operation has left its operands and result in `set`. */
-  put(kind: Exclude<FlagState, { kind: "inherited" | "words" | "shl" | "shr" | "sar" }>["kind"], size: number, set: number): void {
+  put(kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "multiply" | "product", size: number, set: number): void {
     this.#change({ kind, size, set });
+  }
+
+  /** INC or DEC has left its operand and result in `set`; `inherits` is what `takeCarry` said before. */
+  putStep(kind: StepKind, size: number, set: number, inherits: boolean): void {
+    this.#change({ kind, size, set, inherits });
+  }
+
+  /** Keeps CF for an operation that leaves it as it is: in a local of `set`, or, which is said, where the block has inherited it. */
+  takeCarry(set: number): boolean {
+    const state = this.#state;
+    if (state.kind === "inherited" || (isStep(state) && state.inherits)) return true;
+    this.carry();
+    this.#code.i64(63).op(W.i64Shl).set(flagLocals(set).carry);
+    return false;
   }
 
   putShift(kind: "shl" | "shr" | "sar", size: number, set: number, count: number): void {
@@ -237,12 +256,46 @@ export class FlagTracker {
       case "sub": put("flagAux", a); put("flagExtra", b); break;
       case "add": put("flagAux", r); put("flagExtra", a); break;
       case "logic": put("flagResult", r); clear("flagAux"); clear("flagExtra"); break;
-      case "increment": case "decrement": put("flagResult", r); clear("flagAux"); this.#put("flagExtra", () => code.get(carry).i64(63).op(W.i64ShrU)); break;
+      case "increment": case "decrement":
+        put("flagResult", r);
+        if (state.inherits) this.#noteInheritedCarry();
+        else {
+          clear("flagAux");
+          this.#put("flagExtra", () => code.get(carry).i64(63).op(W.i64ShrU));
+        }
+        break;
       case "multiply": put("flagResult", r); clear("flagAux"); put("flagExtra", carry); break;
       case "shl": case "shr": case "sar": put("flagResult", r); put("flagAux", a); break;
       default: put("flagResult", r); put("flagAux", a); put("flagExtra", b); break;
     }
     this.#putNote(NOTE_KINDS[state.kind] | (state.size << NOTE_SIZE_SHIFT) | ("count" in state ? state.count << NOTE_COUNT_SHIFT : 0));
+  }
+
+  /** What came as a note tells CF by second < third already; what came as words is made to. */
+  #noteInheritedCarry(): void {
+    const code = this.#code;
+    this.note();
+    code.op(W.i32Eqz);
+    code.openUnlikely();
+    this.#put("flagExtra", () => this.#pushTopOfAux());
+    this.#put("flagAux", () => code.i64(0));
+    code.close();
+  }
+
+  #pushTopOfAux(): void {
+    this.#push("flagAux");
+    this.#code.i64(63).op(W.i64ShrU);
+  }
+
+  /** Pushes the CF that came into the block, an i64. */
+  #pushInheritedCarry(): void {
+    const code = this.#code;
+    this.#push("flagAux");
+    this.#push("flagExtra");
+    code.op(W.i64LtU, W.i64ExtendU);
+    this.#pushTopOfAux();
+    this.note();
+    code.op(W.select);
   }
 
   /** As writeNote, for the way to another block, which may ask for CF. */
@@ -298,7 +351,13 @@ export class FlagTracker {
         code.get(a).i64(-1).op(W.i64Xor).tee(LOCAL.scratch).get(b).op(W.i64And).get(LOCAL.scratch).get(b).op(W.i64Or).get(r).op(W.i64And, W.i64Or);
         this.#carries(size);
         break;
-      case "increment": case "decrement": this.#stepAux(state.kind, a, r, carry, size); break;
+      case "increment": case "decrement":
+        if (state.inherits) {
+          this.#pushInheritedCarry();
+          code.i64(63).op(W.i64Shl).set(carry);
+        }
+        this.#stepAux(state.kind, a, r, carry, size);
+        break;
       case "product": signedOverflow(code, a, b, r); code.i64(SIGN_BIT).i64(0).get(LOCAL.scratch4).i64(0).op(W.i64Ne, W.select); break;
       case "multiply": code.i64(SIGN_BIT).i64(0).get(carry).i64(0).op(W.i64Ne, W.select); break;
       default: this.#shiftAux(state); break;
@@ -312,7 +371,7 @@ export class FlagTracker {
   }
 
   /** INC and DEC keep CF: bit 63 stays, bit 62 makes OF come out right. */
-  #stepAux(kind: string, a: number, r: number, carry: number, size: number): void {
+  #stepAux(kind: StepKind, a: number, r: number, carry: number, size: number): void {
     const code = this.#code;
     if (kind === "increment") code.get(a).get(r).i64(-1).op(W.i64Xor, W.i64And);
     else code.get(a).i64(-1).op(W.i64Xor).get(r).op(W.i64And);
@@ -354,21 +413,12 @@ export class FlagTracker {
       else code.get(r).get(a).op(W.i64LtU, W.i64ExtendU);
       return;
     }
-    if (state.kind === "inherited") {
-      this.#push("flagAux");
-      this.#push("flagExtra");
-      code.op(W.i64LtU, W.i64ExtendU);
-      this.#push("flagAux");
-      code.i64(63).op(W.i64ShrU);
-      this.note();
-      code.op(W.select);
-      return;
-    }
-    if (state.kind === "words") {
+    if (state.kind === "inherited" || (isStep(state) && state.inherits)) return this.#pushInheritedCarry();
+    if (isStep(state)) code.get(flagLocals(state.set).carry);
+    else if (state.kind === "words") {
       if (this.#isLoaded) code.get(LOCAL.flagAux);
       else this.#push("flagAux");
-    }
-    else this.#writeAux(state);
+    } else this.#writeAux(state);
     code.i64(63).op(W.i64ShrU);
   }
 
@@ -385,7 +435,7 @@ export class FlagTracker {
   #directCondition(pair: number): boolean {
     const state = this.#state;
     const code = this.#code;
-    if (state.kind === "inherited" && pair === 1) {
+    if ((state.kind === "inherited" || isStep(state)) && pair === 1) {
       this.carry();
       code.op(W.i32Wrap);
       return true;
@@ -437,3 +487,5 @@ export class FlagTracker {
     }
   }
 }
+
+function isStep(state: FlagState): state is Extract<FlagState, { inherits: boolean }> { return "inherits" in state; }

@@ -2,7 +2,7 @@
 import { SEGMENT_BASE, SEGMENT_GS, SEGMENT_SIZE, VCPU } from "../../abi/layout.js";
 import { OP_BITS_SIZE_MASK, RFLAGS_IF } from "./constants.js";
 import type { BlockWriter } from "./block-writer.js";
-import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend } from "./flag-state.js";
+import { flagLocals, multiplyHigh, multiplyHighSigned, signExtend, type StepKind } from "./flag-state.js";
 import { LOCAL, registerAt, RSP } from "./region-layout.js";
 import { isMemory, type Op, OPERAND_IMMEDIATE } from "./traces.js";
 import { ATOMIC, W } from "./wasm-writer.js";
@@ -302,15 +302,14 @@ function locked(kind: "add" | "sub" | "logic", atomic: readonly [number, number]
 }
 
 /** LOCK INC and LOCK DEC, which keep CF. */
-function lockedStep(kind: "increment" | "decrement"): EmitFunction {
+function lockedStep(kind: StepKind): EmitFunction {
   return (w, op) => {
     const { code, flags } = w;
     const size = 8 << (op.bits & OP_BITS_SIZE_MASK);
     if (size < 32) return false;
-    flags.carry();
-    code.i64(63).op(W.i64Shl).set(LOCAL.scratch2);
     const set = flags.nextSet();
-    const { a, r, carry } = flagLocals(set);
+    const inherits = flags.takeCarry(set);
+    const { a, r } = flagLocals(set);
     locateAligned(w, op, size);
     if (size === 32) code.i32(1);
     else code.i64(1);
@@ -318,8 +317,8 @@ function lockedStep(kind: "increment" | "decrement"): EmitFunction {
     widen(w, size);
     code.tee(a).i64(kind === "increment" ? 1 : -1).op(W.i64Add);
     w.truncate(size);
-    code.set(r).get(LOCAL.scratch2).set(carry);
-    flags.put(kind, size, set);
+    code.set(r);
+    flags.putStep(kind, size, set, inherits);
     return true;
   };
 }

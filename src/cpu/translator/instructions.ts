@@ -2,7 +2,7 @@
 import { CR4_SMAP, RFLAGS_AC } from "./constants.js";
 import { VCPU, VCPU_AREA } from "../../abi/layout.js";
 import { type BlockWriter, placeOf } from "./block-writer.js";
-import { flagLocals, signExtend } from "./flag-state.js";
+import { flagLocals, signExtend, type StepKind } from "./flag-state.js";
 import type { HandlerMeaning } from "./meaning.js";
 import { LOCAL, registerAt, RSP } from "./region-layout.js";
 import { type Op, OPERAND_IMMEDIATE } from "./traces.js";
@@ -100,16 +100,14 @@ function unary(w: BlockWriter, { op, form, size }: Instruction, a: number, r: nu
   return true;
 }
 
-function step(kind: "increment" | "decrement"): Emit {
+function step(kind: StepKind): Emit {
   return (w, instruction) => {
     const { code, flags } = w;
-    flags.carry();
-    code.i64(63).op(W.i64Shl).set(LOCAL.scratch2);
     const set = flags.nextSet();
-    const { a, r, carry } = flagLocals(set);
+    const inherits = flags.takeCarry(set);
+    const { a, r } = flagLocals(set);
     unary(w, instruction, a, r, () => { code.get(a).i64(kind === "increment" ? 1 : -1).op(W.i64Add); });
-    code.get(LOCAL.scratch2).set(carry);
-    flags.put(kind, instruction.size, set);
+    flags.putStep(kind, instruction.size, set, inherits);
     return true;
   };
 }
