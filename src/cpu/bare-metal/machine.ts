@@ -31,7 +31,7 @@ const HALT_STRIDE = 16;
 const BUDGET = 10_000;
 const TURNS_MAX = 100;
 /** Samples are taken often enough for short programs. */
-const TRANSLATED = { samplePart: 40, hotSamples: 1, warmSamples: 0 };
+const TRANSLATED = { samplePart: 40, hotSamples: 1, warmHeat: 0 };
 const ERROR_CODE_VECTORS = [8, 10, 11, 12, 13, 14, 17];
 const TABLE_BITS = 0x67n;
 

@@ -71,7 +71,7 @@ export class DifferentialMachine {
     this.buildKernel();
     this.bytes.fill(0xcc, GUEST + GPA.code, GUEST + GPA.code + CODE_SIZE);
     this.bytes.set(backgroundBytes(READ_ONLY_SIZE), GUEST + GPA.readOnly);
-    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated ? { translator: { samplePart: 0, hotSamples: 1, warmSamples: 0, service: new ImmediateTranslations(memory) } } : {}) });
+    this.core = createCore({ module, memory, vcpuIndex: 0, timestamp: () => 0, ...(translated ? { translator: { samplePart: 0, hotSamples: 1, warmHeat: 0, service: new ImmediateTranslations(memory) } } : {}) });
   }
 
   private buildNestedPageTable(): void {

@@ -1,4 +1,5 @@
 /** How much is translated, as users choose it. */
+import { HEAT_OF_SAMPLE } from "../../abi/layout.js";
 import type { TranslationService } from "./translate.js";
 import type { TranslatorOptions } from "./translator.js";
 
@@ -10,10 +11,13 @@ export const TIERS = ["both", "interpreter", "translator"] as const;
 export type Tier = (typeof TIERS)[number];
 export const TIER_DEFAULT: Tier = "both";
 
-/** Instructions between two samples, and samples: a trace is translated after about two million instructions that ran in it. */
-const WHEN_HOT = { samplePart: 8192, hotSamples: 224, warmSamples: 2 } as const;
+/**
+ * Instructions between two samples, and samples: a trace is translated after about two million instructions that ran in it, together with those of its neighbours that were
+ * sampled once, or for which regions have been left eight times.
+ */
+const WHEN_HOT = { samplePart: 8192, hotSamples: 224, warmHeat: 8 } as const;
 /** With regions of whatever the trace leads to, sampled or not, each trace was in thirty regions, and most of a boot's time went into their compilation. */
-const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmSamples: 1 } as const;
+const AT_ONCE = { samplePart: 2048, hotSamples: 1, warmHeat: HEAT_OF_SAMPLE } as const;
 
 /** The options of a vCPU's translator for `tier`, as TranslatorOptions has them; undefined = there is none. */
 export function translatorOptions(tier: Tier, service: TranslationService, collectGarbage: () => void): TranslatorOptions | undefined {

@@ -1,7 +1,7 @@
 /**
  * Reads the interpreter's traces and op records (interpreter/op.ts) out of a vCPU's area, and finds those that belong together.
  */
-import { HEAT_OF_SAMPLE, MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, VCPU, VCPU_AREA, WINDOWS_MISSED_MAX } from "../../abi/layout.js";
+import { MODE_64, PC_CACHE_ENTRIES, PC_CACHE_ENTRY_SIZE, VCPU, VCPU_AREA, WINDOWS_MISSED_MAX } from "../../abi/layout.js";
 import { OP_BITS_MEMORY } from "./constants.js";
 import { HANDLERS } from "./handlers.generated.js";
 import type { HandlerMeaning } from "./meaning.js";
@@ -147,10 +147,10 @@ export class TraceReader {
 
   /**
    * The traces that `first` leads to, itself included, nearest first: those of the same page that there are, those of others that a
-   * branch has been linked to or that the PC caches have, and those that computed jumps went to last. At most `opsMax` ops or `tracesMax` traces; of the others only those that were sampled `warmSamples` times,
+   * branch has been linked to or that the PC caches have, and those that computed jumps went to last. At most `opsMax` ops or `tracesMax` traces; of the others only those with a heat of `warmHeat`,
    * and those that a region has only if `again`; whether any was left out for that is `isPart`. `ops` and `heat` are of all together.
    */
-  collect(first: number, { opsMax, tracesMax, warmSamples, again }: { opsMax: number; tracesMax: number; warmSamples: number; again: boolean }): { traces: number[]; isPart: boolean; ops: number; heat: number } {
+  collect(first: number, { opsMax, tracesMax, warmHeat, again }: { opsMax: number; tracesMax: number; warmHeat: number; again: boolean }): { traces: number[]; isPart: boolean; ops: number; heat: number } {
     const found = new Map<bigint, number>([[this.rip(first), first]]);
     let ops = 0;
     let isPart = false;
@@ -165,7 +165,7 @@ export class TraceReader {
         if (this.isOfRegion(next)) {
           isPart ||= !again;
           if (again) found.set(target, next);
-        } else if (this.heat(next) >= warmSamples * HEAT_OF_SAMPLE) found.set(target, next);
+        } else if (this.heat(next) >= warmHeat) found.set(target, next);
       };
       for (const { target, op } of successors(rip, read.ops)) {
         consider(target, () => target >> PAGE_SHIFT === rip >> PAGE_SHIFT ? this.#find(target, this.gfn(trace)) : this.#linked(trace, op, target) || this.#cached(target));

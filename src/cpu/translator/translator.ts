@@ -11,7 +11,7 @@ import { arenaFlushes, type RegionRequest, type Translation, type TranslationSer
 
 /** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
 const OPS_MAX = 1000;
-const TRACES_MAX = 96;
+const TRACES_MAX = 128;
 /** For so many ops of a region a sample of its traces is asked for: about as long as it takes to translate them, the interpreter has run them then. */
 const OPS_OF_SAMPLE = 4;
 /** A mix of programs has some 500; each takes some 60 KiB of V8's memory. */
@@ -37,9 +37,10 @@ export interface TranslatorExports {
 export interface TranslatorOptions {
   /** Instructions between two samples of what is executed. */
   readonly samplePart: number;
-  /** Samples that make a trace hot, and those that a trace needs to be taken into the region of another. */
+  /** Samples that make a trace hot. */
   readonly hotSamples: number;
-  readonly warmSamples: number;
+  /** Heat that a trace needs to be taken into the region of another: HEAT_OF_SAMPLE for a sample, 1 for each time that a region was left for it. */
+  readonly warmHeat: number;
   /** Regions at most (default 1500); then all are given up with the traces that lead to them, and what is hot is translated anew. */
   readonly regionsMax?: number;
   readonly service: TranslationService;
@@ -156,7 +157,7 @@ export class Translator {
     const known = again ? undefined : this.#recipes.match(trace, reader);
     if (known !== undefined) return this.#request(known.traces, known.first, false);
     if (!isHot && reader.heat(trace) < HEAT_OF_LOOK) return undefined;
-    const { traces, isPart, ops, heat } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmSamples: this.options.warmSamples, again });
+    const { traces, isPart, ops, heat } = reader.collect(trace, { opsMax: OPS_MAX, tracesMax: TRACES_MAX, warmHeat: this.options.warmHeat, again });
     if (!isHot && heat < Math.max(this.options.hotSamples, ops / OPS_OF_SAMPLE) * HEAT_OF_SAMPLE) return undefined;
     return this.#request(traces, trace, !isPart);
   }
@@ -249,7 +250,7 @@ export class Translator {
   /** Lets `trace`, at which its region cannot be entered, become hot once more. */
   #shutIn(trace: number): void {
     this.#shut.add(trace);
-    this.#view.setUint32(trace + TRACE_HEAT, this.options.warmSamples * HEAT_OF_SAMPLE, true);
+    this.#view.setUint32(trace + TRACE_HEAT, this.options.warmHeat, true);
   }
 
   #count(counter: number, amount: number): void {
