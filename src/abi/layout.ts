@@ -19,6 +19,7 @@
  *   0x1000_0000  the frames, in memory blocks
  */
 
+export * from "./exits.js";
 export * from "./lock-step.js";
 
 export const PAGE_SHIFT = 12;
@@ -153,6 +154,9 @@ export const VCPU_AREA = {
   hugePages: 0x9000,
   /** Static ops of the dispatcher. */
   dispatchOps: 0x8000,
+  /** A byte for each TLB_CHUNK_SIZE bytes of the three TLBs, not 0 where entries may have been filled since they were cleared. */
+  tlbChunks: 0x9100,
+  tlbChunksEnd: 0x9280,
   /** A bit per page number (hashed to 16 bits) that has entries in a PC cache. */
   pcCachePages: 0xa000,
   pcCachePagesEnd: 0xc000,
@@ -163,26 +167,28 @@ export const VCPU_AREA = {
   knownEntries: 0xe000,
   /** The virtual-APIC page: the local APIC's registers as the guest reads them (APIC_PAGE), in whose place an access to the APIC access page reads. */
   virtualApic: 0x1_0000,
+  /** The three TLBs are directly behind each other. */
   userTlb: 0x2_0000,
-  kernelTlb: 0x4_0000,
-  /** The supervisor's TLB while RFLAGS.AC opens user pages to it (SMAP); directly behind kernelTlb. */
-  openTlb: 0x6_0000,
+  kernelTlb: 0xa_0000,
+  /** The supervisor's TLB while RFLAGS.AC opens user pages to it (SMAP). */
+  openTlb: 0x12_0000,
   /** Each PC cache has a return cache behind it (RETURN_CACHE). */
-  userPcCache: 0x8_0000,
-  kernelPcCache: 0xc_1000,
-  traceHash: 0x11_0000,
-  codePageHash: 0x15_0000,
-  codePages: 0x16_0000,
-  codePagesEnd: 0x20_0000,
-  traces: 0x20_0000,
+  userPcCache: 0x1a_0000,
+  kernelPcCache: 0x1e_1000,
+  traceHash: 0x23_0000,
+  codePageHash: 0x27_0000,
+  codePages: 0x28_0000,
+  codePagesEnd: 0x32_0000,
+  traces: 0x32_0000,
   tracesEnd: 0x178_0000,
   /** What the lock-step check keeps (LOCK_STEP); untouched where nothing is checked. */
   lockStep: 0x178_0000,
 } as const;
 
-/** Entries of each of the two TLBs (one for CPL 3, one for CPL 0 to 2). */
-export const TLB_ENTRIES = 4096;
+/** Entries of each TLB: for 64 MiB, so that programs which use some tens of them, and their stacks and heaps, seldom meet in one entry. */
+export const TLB_ENTRIES = 16384;
 export const TLB_LIST_MAX = 2048;
+export const TLB_CHUNK_SIZE = 4096;
 /**
  * TLB entry, 32 bytes: tagRead u64, tagWrite u64, tagExecute u64 (gva of the page; anything with low bits set never
  * matches), addend u32 (frame address minus low 32 bits of the gva page), gfn u32 with TLB_GLOBAL in bit 31.
@@ -433,67 +439,3 @@ export const APIC_PAGE = {
 export const MODE_16 = 0;
 export const MODE_32 = 1;
 export const MODE_64 = 2;
-
-/** Why the core returned to the run loop. */
-export const EXIT_BUDGET = 0;
-export const EXIT_REQUEST = 1;
-export const EXIT_NPT = 2;
-export const EXIT_IO = 3;
-export const EXIT_CPUID = 4;
-export const EXIT_RDMSR = 5;
-export const EXIT_WRMSR = 6;
-export const EXIT_HYPERCALL = 7;
-export const EXIT_HLT = 8;
-export const EXIT_TRIPLE_FAULT = 9;
-export const EXIT_UNSUPPORTED = 10;
-export const EXIT_RDRAND = 11;
-/** An access to a local APIC's register that the core cannot complete; fields as for EXIT_NPT. */
-export const EXIT_APIC_ACCESS = 12;
-/** VCPU.debugStop has something for the debugger; DEBUG_STOP_NONE: the instruction is only to be run again, alone. */
-export const EXIT_DEBUG = 13;
-/** Translated code and the interpreter differed (VCPU_AREA.lockStep says in what); the guest cannot go on. */
-export const EXIT_LOCK_STEP = 14;
-
-export const EXIT_NAMES = [
-  "budget", "request", "nested-page-fault", "io", "cpuid", "rdmsr", "wrmsr", "hypercall", "hlt",
-  "triple-fault", "unsupported-instruction", "rdrand", "apic-access", "debug", "lock-step-difference",
-] as const;
-
-/** VCPU.debugStop. */
-export const DEBUG_STOP_NONE = 0;
-export const DEBUG_STOP_BREAKPOINT = 1;
-export const DEBUG_STOP_STEP = 2;
-export const DEBUG_STOP_WATCHPOINT = 3;
-
-/** Bits of VCPU.request. */
-export const REQUEST_STOP = 1;
-export const REQUEST_TLB_FLUSH = 2;
-export const REQUEST_EVENT = 4;
-export const REQUEST_PAUSE = 8;
-export const REQUEST_CODE_INVALIDATE = 16;
-/** The code log has something for this vCPU, or another one has taken the split lock; the core deals with it without an exit. */
-export const REQUEST_CODE_LOG = 32;
-/** An INIT or a start-up IPI was sent to the vCPU. */
-export const REQUEST_INIT = 64;
-export const REQUEST_STARTUP = 128;
-/** Nothing to do but to leave guest mode once: what an interrupt between processors is elsewhere. */
-export const REQUEST_KICK = 256;
-/** The frame of the APIC access page may have changed. */
-export const REQUEST_APIC_RELOAD = 512;
-/** The debugger has the vCPU stand. */
-export const REQUEST_DEBUG_STOP = 1024;
-/** The debugger has sent a message to the vCPU's thread, which stands at the gate. */
-export const REQUEST_DEBUG_MESSAGE = 2048;
-
-/**
- * Requests that only have to be dealt with before the vCPU enters guest mode again: they neither wake a vCPU that sleeps in HLT nor
- * end its HLT.
- */
-export const REQUESTS_QUIET = REQUEST_TLB_FLUSH | REQUEST_CODE_INVALIDATE | REQUEST_CODE_LOG | REQUEST_KICK | REQUEST_APIC_RELOAD;
-/** Requests that the vCPU never takes: it stays outside guest mode until who set them clears them. */
-export const REQUESTS_GATE = REQUEST_PAUSE | REQUEST_DEBUG_STOP;
-
-/** VCPU.startup: runs; waits for a start-up IPI; halted with interrupts off, which only INIT ends. */
-export const STARTUP_RUNNING = 0;
-export const STARTUP_WAITING = 1;
-export const STARTUP_HALTED = 2;

@@ -14,7 +14,7 @@ import { apicAccept } from "./apic-access";
 import { cachedTrace, findTrace, pcCacheSlot, resetCodeCache, sampleTrace } from "./code-cache";
 import { joinCodeSharing, readCodeLog } from "./code-sharing";
 import { setSingleInstructionTraces } from "./decode";
-import { currentTlb, flushTlb, updateAccessWatch } from "./tlb";
+import { currentTlb, resetTlb, updateAccessWatch } from "./tlb";
 import { deliverInterrupt, deliverPending } from "./exceptions";
 import { afterInstruction, beforeInstruction, cancelSingleStep, debugActive } from "./debug";
 import {
@@ -66,7 +66,7 @@ export function initialise(base: u32): void {
   store<u32>(cpu + L.VCPU_exceptionVector, NO_VECTOR);
   memory.fill(base + L.VCPU_AREA_userPcCache, 0xff, L.PC_CACHE_ENTRIES * L.PC_CACHE_ENTRY_SIZE);
   memory.fill(base + L.VCPU_AREA_kernelPcCache, 0xff, L.PC_CACHE_ENTRIES * L.PC_CACHE_ENTRY_SIZE);
-  flushTlb();
+  resetTlb();
   resetCodeCache();
   joinCodeSharing();
   joinLockStep();

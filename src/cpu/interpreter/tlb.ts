@@ -17,8 +17,9 @@ import {
 
 const CR0_AM: u64 = 0x4_0000;
 const CR4_SMAP: u64 = 0x20_0000;
-/** The TLBs of the supervisor stand in one piece. */
-const SUPERVISOR_TLBS_SIZE: u32 = 2 * L.TLB_ENTRIES * L.TLB_ENTRY_SIZE;
+const TLB_SIZE: u32 = L.TLB_ENTRIES * L.TLB_ENTRY_SIZE;
+/** Those of the supervisor stand in one piece. */
+const SUPERVISOR_TLBS_SIZE: u32 = 2 * TLB_SIZE;
 
 /** True while tags may not be installed, because every access must be looked at (data breakpoints). */
 export let lookAtEachAccess: bool = false;
@@ -57,13 +58,31 @@ export function currentTlb(): u32 { return tlbBase(currentView()); }
   return tlb + ((u32(va >> 12) ^ u32(va >> 24)) & (L.TLB_ENTRIES - 1)) * L.TLB_ENTRY_SIZE;
 }
 
+/** Clears all TLBs, whatever they hold: what is in memory when a vCPU begins is no empty entry. */
+export function resetTlb(): void {
+  memory.fill(cpu + L.VCPU_AREA_tlbChunks, 1, L.VCPU_AREA_tlbChunksEnd - L.VCPU_AREA_tlbChunks);
+  flushTlb();
+}
+
+/** The byte of tlbChunks for what is at `entry`. */
+// @ts-ignore: decorator
+@inline function chunkOf(entry: u32): u32 { return cpu + L.VCPU_AREA_tlbChunks + (entry - cpu - L.VCPU_AREA_userTlb) / L.TLB_CHUNK_SIZE; }
+
+/** Clears what has been filled of the `size` bytes of TLBs at `tlb`, in chunks: mostly that is little, and a storm of moves clears them thousands of times a second. */
+function clear(tlb: u32, size: u32): void {
+  for (let chunk = tlb; chunk < tlb + size; chunk += L.TLB_CHUNK_SIZE) {
+    if (load<u8>(chunkOf(chunk)) == 0) continue;
+    memory.fill(chunk, 0xff, L.TLB_CHUNK_SIZE);
+    store<u8>(chunkOf(chunk), 0);
+  }
+}
+
 /** Drops every translation, global ones too. */
 export function flushTlb(): void {
   count(L.VCPU_counterFlushesAll);
   memory.fill(cpu + L.VCPU_AREA_largePages, 0, L.VCPU_AREA_largePagesEnd - L.VCPU_AREA_largePages);
   memory.fill(cpu + L.VCPU_AREA_hugePages, 0, 128);
-  memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
-  memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, SUPERVISOR_TLBS_SIZE);
+  clear(cpu + L.VCPU_AREA_userTlb, TLB_SIZE + SUPERVISOR_TLBS_SIZE);
   userListLength = 0;
   kernelListLength = 0;
   forgetUserCode();
@@ -78,8 +97,7 @@ export function flushTlb(): void {
  */
 export function flushFrames(): void {
   count(L.VCPU_counterFlushesFrames);
-  memory.fill(cpu + L.VCPU_AREA_userTlb, 0xff, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE);
-  memory.fill(cpu + L.VCPU_AREA_kernelTlb, 0xff, SUPERVISOR_TLBS_SIZE);
+  clear(cpu + L.VCPU_AREA_userTlb, TLB_SIZE + SUPERVISOR_TLBS_SIZE);
   userListLength = 0;
   kernelListLength = 0;
 }
@@ -98,14 +116,14 @@ export function flushTlbNonGlobal(): void {
 }
 
 function flushUserTlb(): void {
-  flushList(cpu + L.VCPU_AREA_userTlb, L.TLB_ENTRIES * L.TLB_ENTRY_SIZE, cpu + L.VCPU_AREA_userTlbList, userListLength);
+  flushList(cpu + L.VCPU_AREA_userTlb, TLB_SIZE, cpu + L.VCPU_AREA_userTlbList, userListLength);
   userListLength = 0;
 }
 
 /** Clears the listed entries of the `size` bytes of TLB at `tlb`; all of them when the list overflowed. */
 function flushList(tlb: u32, size: u32, list: u32, length: u32): void {
   if (length > L.TLB_LIST_MAX) {
-    memory.fill(tlb, 0xff, size);
+    clear(tlb, size);
     return;
   }
   for (let i: u32 = 0; i < length; i++) memory.fill(tlb + load<u32>(list + (i << 2)), 0xff, 24);
@@ -140,10 +158,12 @@ function noteLargePage(va: u64, shift: u64): void {
 
 /** Drops write tags of guest page `gfn` in all TLBs: it has got decoded code. */
 export function withholdWriteTags(gfn: u32): void {
-  let entry = cpu + L.VCPU_AREA_userTlb;
-  const end = cpu + L.VCPU_AREA_kernelTlb + SUPERVISOR_TLBS_SIZE;
-  for (; entry < end; entry += L.TLB_ENTRY_SIZE) {
-    if ((load<u32>(entry + L.TLB_GFN) & ~L.TLB_GLOBAL) == gfn) store<u64>(entry + L.TLB_TAG_WRITE, u64(-1));
+  const end = cpu + L.VCPU_AREA_userTlb + TLB_SIZE + SUPERVISOR_TLBS_SIZE;
+  for (let chunk = cpu + L.VCPU_AREA_userTlb; chunk < end; chunk += L.TLB_CHUNK_SIZE) {
+    if (load<u8>(chunkOf(chunk)) == 0) continue;
+    for (let entry = chunk; entry < chunk + L.TLB_CHUNK_SIZE; entry += L.TLB_ENTRY_SIZE) {
+      if ((load<u32>(entry + L.TLB_GFN) & ~L.TLB_GLOBAL) == gfn) store<u64>(entry + L.TLB_TAG_WRITE, u64(-1));
+    }
   }
 }
 
@@ -166,6 +186,7 @@ export function fillTlb(va: u64, gfn: u32, frame: u32, entry: u32, view: u32): v
   if ((page & 0x7_ffff_ffff) == 0) return;
   if (walkShift != 12) noteLargePage(va, walkShift);
   const slot = tlbEntry(tlbBase(view), va);
+  store<u8>(chunkOf(slot), 1);
   if (view == VIEW_USER) {
     if (userListLength < L.TLB_LIST_MAX) store<u32>(cpu + L.VCPU_AREA_userTlbList + (userListLength << 2), slot - tlbBase(VIEW_USER));
     userListLength++;
