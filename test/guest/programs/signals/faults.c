@@ -156,7 +156,6 @@ int main(void) {
   RUN("int3", "\xcc", NULL, 0);
   RUN("int 3, two bytes", "\xcd\x03", NULL, 0);
   RUN("int 4, two bytes", "\xcd\x04", NULL, 0);
-  RUN("icebp", "\xf1", NULL, 0);
   RUN("ud2", "\x0f\x0b", NULL, 0);
   RUN("ud1", "\x0f\xb9\xc0", NULL, 0);
   RUN("push es in 64-bit mode", "\x06", NULL, 0);
