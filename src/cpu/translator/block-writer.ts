@@ -11,6 +11,7 @@ import { FlagTracker } from "./flag-state.js";
 import { KeptPages } from "./kept-pages.js";
 import { PageWindows, type Place, type Window } from "./page-windows.js";
 import { GLOBAL, LOCAL, REGISTER_COUNT, registerAt, RSP, TRACE_ADDRESS_SIZE } from "./region-layout.js";
+import type { NamedRegisters } from "./region-plan.js";
 import { RegisterFile } from "./register-file.js";
 import { pushEntry, pushHostAddress, pushIsElsewhere } from "./tlb-look-up.js";
 import { isMemory, type Op, OPERAND_IMMEDIATE, OPERAND_RIP, OP_SIZE, type Trace } from "./traces.js";
@@ -37,6 +38,8 @@ export class BlockWriter {
   readonly #kept: KeptPages;
   /** How often the block's ops have an address by a register, and nothing else but a constant. */
   #uses: readonly number[] = [];
+  /** General registers to which the loop that is being written adds constants, a bit each, if its registers are in locals. */
+  #stepped = 0;
   /** Blocks of WebAssembly that were open when this one began. */
   #depth = 0;
   /** The linear address that was pushed last, if it is of a register and a constant. */
@@ -172,7 +175,7 @@ export class BlockWriter {
     this.#place = undefined;
     this.#window = undefined;
     code.set(LOCAL.address);
-    if (place === undefined || code.depth !== this.#depth || !this.#isRepeated(place.register)) return this.#lookUp(op, bytes, writes);
+    if (place === undefined || code.depth !== this.#depth || !this.#isWorthWindow(place.register)) return this.#lookUp(op, bytes, writes);
     const { window, distance, isNew } = this.#windows.find(place, bytes, writes);
     this.#window = { window, distance };
     if (this.#trace.missesWindows) this.#locateAnyway(op, bytes, writes, isNew);
@@ -226,8 +229,8 @@ export class BlockWriter {
     code.set(LOCAL.pointer);
   }
 
-  /** Whether more than one op of the block has an address by `register` and a constant. */
-  #isRepeated(register: number): boolean { return this.#uses[register]! > 1; }
+  /** Whether so many ops of the block have an address by `register` and a constant that one look-up for all takes less; where the loop goes through an array and keeps its page, that is more than two. */
+  #isWorthWindow(register: number): boolean { return this.#uses[register]! > ((this.#stepped & (1 << register)) !== 0 && this.#kept.isAtHand ? 2 : 1); }
 
   locateRead(op: Op, bytes: number): void { this.#locate(op, bytes, false); }
   locateWrite(op: Op, bytes: number): void { this.#locate(op, bytes, true); }
@@ -415,8 +418,9 @@ export class BlockWriter {
     this.#kept.forget();
   }
 
-  /** Begins a loop whose registers, of which `used` are used and `written` may be changed, and flags are in locals. */
-  beginLoop(used: number, written: number): void {
+  /** Begins a loop whose registers and flags are in locals. */
+  beginLoop({ used, written, stepped }: NamedRegisters): void {
+    this.#stepped = stepped;
     this.registers.beginLoop(used, written);
     this.flags.beginLoop();
     this.#kept.beginLoop();
@@ -427,6 +431,7 @@ export class BlockWriter {
     this.registers.endLoop();
     this.flags.endLoop();
     this.#kept.endLoop();
+    this.#stepped = 0;
   }
 }
 

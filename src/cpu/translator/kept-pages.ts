@@ -28,6 +28,9 @@ export class KeptPages {
   /** Ends that: code that is written from here on keeps none. */
   endLoop(): void { this.#isInLoop = false; }
 
+  /** Whether the loop would keep a page for one more access. */
+  get isAtHand(): boolean { return this.#isInLoop && this.#used < KEPT_PAGES; }
+
   /** Mappings, or what may be done to memory, may have changed. Outside of a loop there is nothing to do. */
   forget(): void {
     if (!this.#isInLoop) return;
@@ -39,7 +42,7 @@ export class KeptPages {
    * is found, to LOCAL.tlbEntry. Returns false, and writes nothing, when the loop keeps no more.
    */
   pushKept(bytes: number, lookUp: () => void): boolean {
-    if (!this.#isInLoop || this.#used === KEPT_PAGES) return false;
+    if (!this.isAtHand) return false;
     const code = this.#code;
     const page = LOCAL.keptPages + this.#used, addend = LOCAL.keptAddends + this.#used;
     this.#used++;

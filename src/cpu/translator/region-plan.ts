@@ -1,8 +1,9 @@
 /** What is known of a region before it is written: where its jumps go, its loops, and where it may be entered. */
+import { VCPU } from "../../abi/layout.js";
 import { contains, entered, type Item, type Loop, planRoutes, shapeOf } from "./control-flow.js";
 import { IMPLICIT_REGISTERS } from "./functions.js";
 import { registerAt, RSP } from "./region-layout.js";
-import { goesToDisplacement, hasFarLink, isMemory, type Op, type Trace } from "./traces.js";
+import { goesToDisplacement, hasFarLink, isMemory, type Op, OPERAND_IMMEDIATE, OPERAND_OTHER, type Trace } from "./traces.js";
 
 /** Instructions behind which a region may go on in the middle of a loop, without a jump of its own leading there. */
 const LEAVING: ReadonlySet<string> = new Set(["call", "callRm", "jmpRm", "syscall"]);
@@ -55,10 +56,14 @@ function planEntries(blocks: number, shape: readonly Item[], { first, isTight }:
   });
 }
 
-/** The general registers that the ops of `traces` name or imply, and those of them that they may change without the interpreter's hand; a bit each. */
-export function namedRegisters(traces: readonly Trace[]): { used: number; written: number } {
+/** General registers that a loop's ops name or imply; those of them that they may change without the interpreter's hand; and those to which they add constants, as to a place in an array. A bit each. */
+export interface NamedRegisters { readonly used: number; readonly written: number; readonly stepped: number }
+
+/** The registers of a loop of `traces`. */
+export function namedRegisters(traces: readonly Trace[]): NamedRegisters {
   let used = 1 << RSP;
   let written = 1 << RSP;
+  let stepped = 0;
   for (const op of traces.flatMap(({ ops }) => ops)) {
     const bits = (operand: number): number => {
       const named = registerAt(operand);
@@ -66,10 +71,19 @@ export function namedRegisters(traces: readonly Trace[]): { used: number; writte
     };
     used |= bits(op.reg) | bits(op.rm) | bits(op.index);
     written |= bits(op.reg) | (isMemory(op) ? 0 : bits(op.rm));
+    stepped |= bits(steppedOperand(op));
     if (op.meaning !== null && op.meaning.size === undefined) {
       used |= IMPLICIT_REGISTERS;
       written |= IMPLICIT_REGISTERS;
     }
   }
-  return { used, written };
+  return { used, written, stepped };
+}
+
+/** The operand to which `op` adds a constant, if that is a register; else OPERAND_OTHER. */
+function steppedOperand(op: Op): number {
+  const { run } = op.meaning ?? {};
+  if (run === "lea") return op.index === VCPU.zero && op.reg === op.rm ? op.reg : OPERAND_OTHER;
+  const isStep = run === "inc" || run === "dec" || ((run === "add" || run === "sub") && op.reg === OPERAND_IMMEDIATE);
+  return isStep && !isMemory(op) ? op.rm : OPERAND_OTHER;
 }

@@ -119,8 +119,7 @@ class RegionWriter {
     const w = this.#w;
     const toTarget = code.open(W.block);
     const toOp = code.open(W.block);
-    const { used, written } = namedRegisters([...loop.blocks].map((block) => this.#traces[block]!));
-    w.beginLoop(used, written);
+    w.beginLoop(namedRegisters([...loop.blocks].map((block) => this.#traces[block]!)));
     w.exits = { toOp, toTarget };
     this.#residentLevel = this.#levels.length;
     this.#writeLoop(loop);
