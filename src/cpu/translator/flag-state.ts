@@ -23,11 +23,12 @@ export type FlagState =
   | { readonly kind: "inherited" }
   /** They are the interpreter's words, at home or in their locals. */
   | { readonly kind: "words" }
-  | { readonly kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "multiply" | "product"; readonly size: number; readonly set: number }
+  | { readonly kind: ArithmeticKind; readonly size: number; readonly set: number }
   /** CF is as it was before: at the top of its local, or (`inherits`) as it came into the block. */
   | { readonly kind: StepKind; readonly size: number; readonly set: number; readonly inherits: boolean }
   | { readonly kind: "shl" | "shr" | "sar"; readonly size: number; readonly set: number; readonly count: number };
 
+type ArithmeticKind = "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "multiply" | "product";
 /** INC and DEC. */
 export type StepKind = "increment" | "decrement";
 
@@ -178,7 +179,7 @@ export class FlagTracker {
   }
 
   /** An operation has left its operands and result in `set`. */
-  put(kind: "add" | "sub" | "carried-add" | "carried-sub" | "logic" | "multiply" | "product", size: number, set: number): void {
+  put(kind: ArithmeticKind, size: number, set: number): void {
     this.#change({ kind, size, set });
   }
 

@@ -6,12 +6,12 @@ import { HEAT_OF_LOOK, HEAT_OF_SAMPLE, HOT_TRACES_MAX, VCPU, VCPU_AREA } from ".
 import { RecipeBook } from "./recipe-book.js";
 import { GLOBAL, TRACE_ADDRESS_SIZE } from "./region-layout.js";
 import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, TRACE_HEAT_ASKED, TraceReader } from "./traces.js";
-import { writeGoOnModule } from "./wasm-writer.js";
+import { ENTRY_BITS, writeGoOnModule } from "./wasm-writer.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
-/** Ops and traces of one region at most: V8 takes longer than in proportion for large functions. */
+/** Ops and traces of one region at most: V8 takes longer than in proportion for large functions, and an entry is told in so many bits. */
 const OPS_MAX = 1000;
-const TRACES_MAX = 128;
+const TRACES_MAX = 1 << ENTRY_BITS;
 /** For so many ops of a region a sample of its traces is asked for: about as long as it takes to translate them, the interpreter has run them then. */
 const OPS_OF_SAMPLE = 4;
 /** A mix of programs has some 500; each takes some 60 KiB of V8's memory. */
