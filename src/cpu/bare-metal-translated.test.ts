@@ -208,6 +208,17 @@ test("a breakpoint that is set on translated code stops there", () => {
   assert.deepEqual([stop.vector, stop.rip], [VECTOR.DB, at]);
 });
 
+test("a loop that is run one instruction at a time, for a breakpoint elsewhere, keeps to its budget", () => {
+  const machine = new BareMachine(module);
+  machine.start("kernel64", listing(CALLER, "eb fe  jmp $"));
+  machine.state.writeU64(VCPU.dr, BigInt(DATA));
+  machine.state.writeU64(VCPU.dr + 8 * 7, 0x401n);
+  const before = machine.state.instructionsRetired;
+  machine.core.run(BUDGET);
+  const retired = machine.state.instructionsRetired - before;
+  assert.ok(retired >= BUDGET && retired <= BUDGET + 2, `expected the budget, got ${retired}`);
+});
+
 test("regions that are given up make room for others, and what ran in them goes on", () => {
   const registers = { [RSI]: 50, [RDX]: 300, [RAX]: 3, [RBX]: 5 };
   const prepare = (machine: BareMachine): void => { for (const part of THREE_LOOPS) machine.load(part); };

@@ -125,7 +125,9 @@ function exitRecorded(): u32 { return exitWith(i32(load<u32>(cpu + L.VCPU_exitRe
 /** Takes the budget away, so that the next trace end comes to the dispatcher. */
 function comeBackSoon(): void {
   reserve += dispatchRemaining;
-  dispatchRemaining = 0;
+  dispatchRemaining = min<i32>(reserve, 0);
+  // Used up: the loop sees it by itself. Else who runs one instruction after the other alone would never end.
+  reserve -= dispatchRemaining;
 }
 
 /** Delivers what raise* recorded. Returns false when the run loop must act first. */
