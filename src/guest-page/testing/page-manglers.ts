@@ -1,7 +1,7 @@
 /** Threads of the page stress that change pages: one that makes every change at random, one that tidies memory meanwhile. */
 import { waitWhile } from "#sync";
 import { gfnOf, gpaOfGfn } from "../../abi/address.js";
-import type { Gfn } from "../../abi/address.js";
+import type { Gfn, Pfn } from "../../abi/address.js";
 import { PAGE_SIZE } from "../../abi/layout.js";
 import { pageUserNumber } from "../../abi/page-users.js";
 import type { HostMemory } from "../../host-memory/index.js";
@@ -126,10 +126,20 @@ export class PageMangler {
     if (pfn === undefined) return "not present";
     const { moved } = this.#host.moveFrames([gfn]);
     const { swapped } = this.#host.swapOut([gfn]);
-    const now = this.#host.presentPfn(this.#host.findHvaPage(gfn));
+    const now = this.#settledPfn(gfn);
     this.#host.unpinFrame(pfn, TEST_USER);
     // Pages of this memslot are never discarded, so the page cannot have got another frame but by a move.
     if (moved !== 0 || swapped !== 0 || now !== pfn) throw new Error(`a page with a reference was moved: ${moved} moved, ${swapped} swapped, frame ${pfn} is ${now}`);
+  }
+
+  /**
+   * The frame of a page behind whatever is going on with it: another thread's move cuts the ways to a page before it sees the reference
+   * and gives the page back as it was. A page that did lose its frame gets another one here.
+   */
+  #settledPfn(gfn: Gfn): Pfn | undefined {
+    let pfn: Pfn | undefined;
+    while (pfn === undefined && this.#host.faultIn(gfn, true) === "mapped") pfn = this.#host.presentPfn(this.#host.findHvaPage(gfn));
+    return pfn;
   }
 }
 
