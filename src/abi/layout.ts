@@ -354,7 +354,7 @@ export const VCPU = {
   counterRegionsKnown: 0x6e8,
   /** The longest time, in nanoseconds, for which the vCPU stood still to ask for regions or to take them. */
   counterTranslationPauseNs: 0x6f0,
-  /** u32: instructions between two samples of what runs; 0 = none are taken, nothing is translated. */
+  /** u32: instructions between two samples of what runs, in the mean; 0 = none are taken, nothing is translated. */
   samplePart: 0x688,
   /** u32: samples that make a trace hot. */
   hotSamples: 0x68c,

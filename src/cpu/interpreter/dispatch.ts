@@ -49,6 +49,8 @@ let budgetAtEntry: i32 = 0;
 let exact: bool = false;
 /** A part of the budget has run out: the trace found next is sampled. */
 let sampling: bool = false;
+/** State of the generator that draws the lengths of parts. */
+let partDraw: u32 = 0;
 /** The instruction just executed was run alone, under the eyes of debug.ts. */
 let stepped: bool = false;
 /** The run loop completes such an instruction; it has done so when RIP is found here. */
@@ -91,9 +93,15 @@ export function beginRun(budget: i32): i32 {
   return dispatchRemaining;
 }
 
-/** Keeps back what is more than a part of the budget. At the end of each part a trace is sampled, for the translator. */
+/**
+ * Keeps back what is more than a part of the budget. At the end of each part a trace is sampled, for the translator. Parts are drawn, between half and three halves
+ * of the length asked for: with equal ones, a loop of the guest would be sampled at the same few of its traces each time.
+ */
 function takePart(): void {
-  const part = i32(load<u32>(cpu + L.VCPU_samplePart));
+  const mean = load<u32>(cpu + L.VCPU_samplePart);
+  // Numbers of a linear congruential generator (Numerical Recipes, 2nd edition, 7.1); its upper bits are the random ones.
+  partDraw = partDraw * 1664525 + 1013904223;
+  const part = i32(mean == 0 ? 0 : (mean >> 1) + u32((u64(partDraw) * u64(mean)) >> 32));
   // A part overruns its end: what is kept back has to hold that, for the run's own end to be kept.
   if (part != 0 && dispatchRemaining > part + L.REGION_OVERDRAFT_MAX) {
     reserve = dispatchRemaining - part;

@@ -35,7 +35,7 @@ export interface TranslatorExports {
 
 /** When to translate, and who does it. */
 export interface TranslatorOptions {
-  /** Instructions between two samples of what is executed. */
+  /** Instructions between two samples of what is executed, in the mean. */
   readonly samplePart: number;
   /** Samples that make a trace hot. */
   readonly hotSamples: number;
