@@ -101,7 +101,7 @@ function takePart(): void {
   const mean = load<u32>(cpu + L.VCPU_samplePart);
   // Numbers of a linear congruential generator (Numerical Recipes, 2nd edition, 7.1); its upper bits are the random ones.
   partDraw = partDraw * 1664525 + 1013904223;
-  const part = i32(mean == 0 ? 0 : (mean >> 1) + u32((u64(partDraw) * u64(mean)) >> 32));
+  const part = i32((mean >> 1) + u32((u64(partDraw) * u64(mean)) >> 32));
   // A part overruns its end: what is kept back has to hold that, for the run's own end to be kept.
   if (part != 0 && dispatchRemaining > part + L.REGION_OVERDRAFT_MAX) {
     reserve = dispatchRemaining - part;

@@ -9,7 +9,7 @@ import { HANDLER_REGION, HANDLER_REGION_AWAITED, TRACE_HEADER_SIZE, TRACE_HEAT, 
 import { ENTRY_BITS, writeGoOnModule } from "./wasm-writer.js";
 import { arenaFlushes, type RegionRequest, type Translation, type TranslationService } from "./translate.js";
 
-/** Ops and traces of one region at most: V8 takes longer than in proportion for large functions, and an entry is told in so many bits. */
+/** Ops and traces of one region at most: V8 makes slower code of larger functions, and an entry is told in so many bits. */
 const OPS_MAX = 1000;
 const TRACES_MAX = 1 << ENTRY_BITS;
 /** For so many ops of a region a sample of its traces is asked for: about as long as it takes to translate them, the interpreter has run them then. */
